@@ -1,0 +1,63 @@
+PYTHON ?= python3
+BIN := .venv/bin
+JS := tests/interop/js
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: venv demo test browser-client lint format types imports check clean
+
+venv: .venv/.dev
+
+# pip comes first: dependency groups need a newer one than Python 3.11 brings.
+.venv/.runtime: pyproject.toml constraints.txt
+	rm -rf .venv
+	$(PYTHON) -m venv .venv
+	$(PIP) install --quiet --upgrade --constraint constraints.txt pip
+	$(PIP) install --quiet --constraint constraints.txt --build-constraint constraints.txt --editable '.[all]'
+	touch $@
+
+.venv/.dev: .venv/.runtime
+	$(PIP) install --quiet --constraint constraints.txt --group dev
+	touch $@
+
+demo: .venv/.runtime
+	$(BIN)/stompcore demo
+
+$(JS)/node_modules/.installed: $(JS)/package.json
+	cd $(JS) && npm install --no-package-lock --no-audit --no-fund
+	touch $@
+
+browser-client:
+	@if command -v node >/dev/null && command -v npm >/dev/null; then \
+		$(MAKE) --no-print-directory $(JS)/node_modules/.installed; \
+	elif [ "$$STOMPCORE_REQUIRE_ALL" = 1 ]; then \
+		echo "The browser-client tests must run, and Node.js with npm is not installed." >&2; exit 1; \
+	else \
+		echo "Node.js with npm is not installed, so the browser-client tests are skipped."; \
+	fi
+
+test: .venv/.dev browser-client
+	rm -f .coverage .coverage.* junit.xml
+	$(BIN)/coverage run -m pytest --junitxml=junit.xml
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+lint: .venv/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+format: .venv/.dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+types: .venv/.dev
+	$(BIN)/mypy
+
+imports: .venv/.dev
+	$(BIN)/lint-imports --no-logo
+
+check: lint types imports test
+
+clean:
+	rm -rf .venv $(JS)/node_modules build dist htmlcov .coverage .coverage.* junit.xml
+	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

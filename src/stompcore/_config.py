@@ -1,0 +1,179 @@
+"""Settings: frozen, keyword-only, checked when they are built.
+
+Durations are seconds (float), sizes are bytes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass, field, fields
+
+from stompcore._errors import LocalProtocolError
+
+__all__ = ["Backoff", "ClientConfig", "HeartBeat", "Limits", "ServerConfig"]
+
+
+def _require(condition: bool, sentence: str) -> None:
+    if not condition:
+        raise LocalProtocolError(sentence)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """Bounds on what a peer may make us keep or wait for."""
+
+    frame_size_before_login: int = 64 * 1024
+    frame_size: int = 1024 * 1024
+    headers: int = 100
+    header_line_size: int = 16 * 1024
+    command_size: int = 16
+    subscriptions: int = 1000
+    transactions: int = 16
+    transaction_frames: int = 1000
+    send_backlog: int = 1024 * 1024
+    send_backlog_timeout: float = 10.0
+    login_timeout: float = 10.0
+    handshake_timeout: float = 5.0
+    handshake_size: int = 16 * 1024
+    close_timeout: float = 5.0
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            value = getattr(self, each.name)
+            _require(value > 0 and math.isfinite(value), f"{each.name} must be above 0")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeartBeat:
+    """What we can send and what we want to receive (STOMP 1.2, "Heart-beating").
+
+    Args:
+        send_interval: seconds between our beats that we can guarantee; 0 for none.
+        receive_interval: seconds between the peer's beats that we want; 0 for none.
+        send_fraction: own beats leave after this share of the agreed interval.
+        tolerance: the peer counts as dead after this many intervals without a byte.
+    """
+
+    send_interval: float = 10.0
+    receive_interval: float = 10.0
+    send_fraction: float = 0.9
+    tolerance: float = 2.0
+
+    def __post_init__(self) -> None:
+        for interval in (self.send_interval, self.receive_interval):
+            _require(
+                math.isfinite(interval) and (interval == 0 or interval >= 0.001),
+                "a heart-beat interval is 0 or at least one millisecond",
+            )
+        _require(0 < self.send_fraction <= 1, "send_fraction must be above 0 and at most 1")
+        _require(1 < self.tolerance < math.inf, "tolerance must be above 1")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Backoff:
+    """How long a client waits before it dials again: full jitter between a floor and a ceiling.
+
+    Args:
+        minimum: no two attempts are closer than this, in seconds.
+        maximum: the ceiling, in seconds.
+        stable_timeout: a connection must have been CONNECTED for this long before the next
+            failure starts from the floor again, so that accept-then-kick is no hot loop.
+    """
+
+    minimum: float = 0.5
+    maximum: float = 20.0
+    stable_timeout: float = 5.0
+
+    def __post_init__(self) -> None:
+        _require(0 < self.minimum <= self.maximum < math.inf, "0 < minimum <= maximum must hold")
+        _require(0 < self.stable_timeout < math.inf, "stable_timeout must be above 0")
+
+    def delay(self, attempt: int, random: float) -> float:
+        """The delay in seconds before attempt number `attempt` (from 0), `random` in [0, 1)."""
+        ceiling = min(self.maximum, self.minimum * 2.0 ** min(attempt + 1, 64))
+        return self.minimum + random * (ceiling - self.minimum)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServerConfig:
+    """What every session of one server has in common.
+
+    Args:
+        limits: see `Limits`.
+        heart_beat: what the server offers and wants.
+        leeway: seconds after `exp` for which a token still counts as valid.
+        server: the `server` header of CONNECTED ("name/version").
+        path: the path of the WebSocket endpoint.
+        origins: the browser origins that may connect; None allows every origin.
+        token_in_query: the query parameter of the WebSocket URL that may hold the token; None
+            (the default) ignores the query, since URLs end up in logs.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    heart_beat: HeartBeat = field(default_factory=HeartBeat)
+    leeway: float = 0.0
+    server: str = "stompcore"
+    path: str = "/ws"
+    origins: Collection[str] | None = None
+    token_in_query: str | None = None
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.leeway < math.inf, "leeway must be 0 or more")
+        _require(self.path.startswith("/"), "path must start with /")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClientConfig:
+    """How a client behaves.
+
+    Args:
+        host: the `host` header of CONNECT; None takes the host of the URL.
+        login: the `login` header of CONNECT, if any.
+        passcode: True sends the token as `passcode` instead of as `Authorization: Bearer`.
+        heart_beat: what the client offers and wants.
+        limits: bounds on what a server may make us keep.
+        backoff: see `Backoff`.
+        dial_timeout: for TCP, TLS and the WebSocket handshake together.
+        connect_timeout: from CONNECT to CONNECTED.
+        token_timeout: for one call of the token source.
+        error_timeout: after an ERROR, how long the server may take to close by itself.
+        close_timeout: for the RECEIPT of DISCONNECT, then for the close handshake.
+        token_refusals: this many fresh tokens refused in a row stop the client.
+        outbox_count, outbox_size: bounds on messages that are not confirmed yet.
+        outbox_timeout: a message that is older and not confirmed fails.
+        subscription_buffer: messages that a subscription holds for a slow reader.
+    """
+
+    host: str | None = None
+    login: str | None = None
+    passcode: bool = False
+    heart_beat: HeartBeat = field(default_factory=HeartBeat)
+    limits: Limits = field(default_factory=Limits)
+    backoff: Backoff = field(default_factory=Backoff)
+    dial_timeout: float = 10.0
+    connect_timeout: float = 10.0
+    token_timeout: float = 10.0
+    error_timeout: float = 1.0
+    close_timeout: float = 5.0
+    token_refusals: int = 3
+    outbox_count: int = 1000
+    outbox_size: int = 8 * 1024 * 1024
+    outbox_timeout: float = 120.0
+    subscription_buffer: int = 1000
+
+    def __post_init__(self) -> None:
+        for name in (
+            "dial_timeout",
+            "connect_timeout",
+            "token_timeout",
+            "error_timeout",
+            "close_timeout",
+            "token_refusals",
+            "outbox_count",
+            "outbox_size",
+            "outbox_timeout",
+            "subscription_buffer",
+        ):
+            value = getattr(self, name)
+            _require(0 < value < math.inf, f"{name} must be above 0")

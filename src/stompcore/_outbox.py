@@ -1,0 +1,122 @@
+"""The outbox of a client: every message that has been accepted and whose fate is still open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from stompcore._codec import encode_frame
+from stompcore._config import ClientConfig
+from stompcore._errors import LocalProtocolError, OutboxFull
+from stompcore._frames import Command, Frame
+from stompcore._headers import Version
+from stompcore._machine import StateMachine
+from stompcore._state import MESSAGE, MessageState, MessageTrigger
+
+__all__ = ["Outbox", "OutgoingMessage"]
+
+_PREFIX = "message-"
+_RESERVED = frozenset({"destination", "receipt", "content-length", "transaction"})
+
+
+class OutgoingMessage:
+    """One SEND, until it is confirmed or has failed."""
+
+    __slots__ = ("_table", "expires_at", "frame", "key", "size")
+
+    def __init__(self, key: int, frame: Frame, size: int, expires_at: float) -> None:
+        self.key = key
+        self.frame = frame
+        self.size = size
+        self.expires_at = expires_at
+        self._table = StateMachine(MESSAGE, MessageState.QUEUED)
+
+    @property
+    def state(self) -> MessageState:
+        """Where the message's table stands."""
+        return self._table.state
+
+    def fire(self, trigger: MessageTrigger) -> None:
+        """Move as the table says."""
+        self._table.fire(trigger)
+
+
+class Outbox:
+    """Messages in the order in which they were accepted, which is the order of every sending.
+
+    Args:
+        config: for the bounds: `outbox_count`, `outbox_size` and `outbox_timeout`.
+    """
+
+    def __init__(self, config: ClientConfig) -> None:
+        self._config = config
+        self._messages: dict[int, OutgoingMessage] = {}
+        self._size = 0
+        self._last_key = 0
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    def add(
+        self, destination: str, body: bytes, headers: Mapping[str, str], *, now: float
+    ) -> OutgoingMessage:
+        """Accept a message.
+
+        Raises:
+            OutboxFull: no room, by count or by bytes.
+            LocalProtocolError: no server could be sent this: a header that is the client's own,
+                or that no version of STOMP can carry, or a frame past `Limits.frame_size`.
+        """
+        config = self._config
+        clash = _RESERVED.intersection(headers)
+        if clash:
+            raise LocalProtocolError(f"the header {min(clash)} is the client's own")
+        key = self._last_key + 1
+        own = {"destination": destination, "receipt": f"{_PREFIX}{key}"}
+        frame = Frame(Command.SEND, {**own, **headers}, body)
+        size = len(encode_frame(frame, Version.V1_2))
+        if size > config.limits.frame_size:
+            raise LocalProtocolError("the message is larger than Limits.frame_size")
+        if len(self._messages) >= config.outbox_count or self._size + size > config.outbox_size:
+            raise OutboxFull("the outbox is full")
+        self._last_key = key
+        self._size += size
+        message = OutgoingMessage(key, frame, size, now + config.outbox_timeout)
+        self._messages[key] = message
+        return message
+
+    def queued(self) -> list[OutgoingMessage]:
+        """What waits to be sent, in order."""
+        return [each for each in self._messages.values() if each.state is MessageState.QUEUED]
+
+    def lose_connection(self) -> None:
+        """What was in flight goes back to its place in the queue."""
+        for message in self._messages.values():
+            if message.state is MessageState.IN_FLIGHT:
+                message.fire(MessageTrigger.LOST)
+
+    def by_receipt(self, receipt_id: str | None) -> OutgoingMessage | None:
+        """The message that asked for this receipt, or None."""
+        if receipt_id is None or not receipt_id.startswith(_PREFIX):
+            return None
+        digits = receipt_id[len(_PREFIX) :]
+        return self._messages.get(int(digits)) if digits.isascii() and digits.isdigit() else None
+
+    def settle(self, message: OutgoingMessage, trigger: MessageTrigger) -> None:
+        """A message has met its fate (RECEIPT or FAIL)."""
+        message.fire(trigger)
+        del self._messages[message.key]
+        self._size -= message.size
+
+    def expired(self, now: float) -> Iterator[OutgoingMessage]:
+        """What is too old at `now`."""
+        return iter([each for each in self._messages.values() if now >= each.expires_at])
+
+    def pending(self) -> list[OutgoingMessage]:
+        """Everything whose fate is open, in order."""
+        return list(self._messages.values())
+
+    def next_expiry(self) -> float | None:
+        """When the oldest message gets too old."""
+        # All have the same life-time, so the first is the oldest.
+        first = next(iter(self._messages.values()), None)
+        return None if first is None else first.expires_at

@@ -1,0 +1,582 @@
+"""`ServerSession`: one client's session, from its CONNECT to the drained end of it.
+
+Phase 1: CONNECT brings a token; its verifier names an identity; the moment of its expiry is kept.
+Phase 2: every frame, every MESSAGE and a timer are held against that moment; the first that comes
+too late ends the session with ERROR `Token Expired`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+from stompcore._auth import Identity, Rejected, Token, TokenVerifier, token_from_connect, validity
+from stompcore._codec import FrameDecoder, Message, encode_frame
+from stompcore._config import ServerConfig
+from stompcore._errors import CloseCode, ErrorCode, LocalProtocolError, RemoteProtocolError
+from stompcore._events import (
+    Acked,
+    AckMode,
+    Committed,
+    Connected,
+    ConnectRequested,
+    Ended,
+    Nacked,
+    Sent,
+    ServerEvent,
+    Subscribed,
+    Unsubscribed,
+    Work,
+)
+from stompcore._frames import CLIENT_COMMANDS, Command, Frame, error_frame
+from stompcore._headers import Headers, Version, negotiate_version
+from stompcore._heartbeat import BEAT, HeartBeats, heart_beat_header
+from stompcore._listening import Listening
+from stompcore._machine import Close, StateMachine
+from stompcore._outgoing import Receipts, SendQueue
+from stompcore._state import SERVER_SESSION, ServerState, ServerTrigger
+from stompcore._timers import Timer, Timers
+from stompcore._transactions import Transactions
+
+__all__ = ["ServerSession"]
+
+_EXPIRED_DETAIL = "The access token has expired. Get a new one and connect again."
+
+
+class ServerSession:
+    """The server's side of one STOMP connection, without any I/O. Keeps `Machine`'s contract.
+
+    Args:
+        config: what all sessions of the server share.
+        session_id: unique among the server's sessions; ids of this session are counted under it.
+        now: Unix seconds; the login time-out starts here.
+        verifier: judges tokens at once. Without one, `ConnectRequested` asks the caller.
+    """
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        *,
+        session_id: str,
+        now: float,
+        verifier: TokenVerifier | None = None,
+    ) -> None:
+        limits = config.limits
+        self.session_id = session_id
+        self.identity: Identity | None = None
+        self.version: Version | None = None
+        self.close: Close | None = None
+        self._config = config
+        self._verifier = verifier
+        self._now = now
+        self._valid_until = math.inf
+        self._table = StateMachine(SERVER_SESSION, ServerState.CONNECTING)
+        self._timers = Timers()
+        self._beats = HeartBeats(self._timers)
+        self._decoder = FrameDecoder(limits, max_frame_size=limits.frame_size_before_login)
+        self._events: deque[ServerEvent] = deque()
+        self._output = SendQueue()
+        self._receipts = Receipts()
+        self._subscriptions = Listening(limits)
+        self._transactions = Transactions(limits)
+        self._replay: deque[Sent | Acked | Nacked | Committed] = deque()
+        self._transport_token: Token | None = None
+        self._connect: Headers = Headers()
+        self._error: ErrorCode | None = None
+        self._timers.set(Timer.LOGIN, now + limits.login_timeout)
+
+    # --- what a caller reads --------------------------------------------------------------
+
+    @property
+    def state(self) -> ServerState:
+        """Where the session's table stands."""
+        return self._table.state
+
+    @property
+    def valid_until(self) -> float:
+        """The instant from which the session counts as expired, `math.inf` for never."""
+        return self._valid_until
+
+    @property
+    def wants_read(self) -> bool:
+        """False while a token is being judged and a frame's worth of bytes waits already."""
+        return (
+            self.state is not ServerState.VERIFYING
+            or len(self._decoder) < self._config.limits.frame_size_before_login
+        )
+
+    @property
+    def closing(self) -> bool:
+        """The farewell is queued, and nothing is accepted any more."""
+        return self.state in (ServerState.CLOSING, ServerState.CLOSED)
+
+    @property
+    def closed(self) -> bool:
+        """It is over: close the transport once what was written has left."""
+        return self.state is ServerState.CLOSED
+
+    @property
+    def send_eof(self) -> bool:
+        """Nothing more will be written: half-close the transport, and go on reading."""
+        return self.state is ServerState.CLOSING and not self._output and not self._receipts
+
+    @property
+    def bytes_queued(self) -> int:
+        """Bytes that `data_to_send()` would return."""
+        return self._output.size
+
+    @property
+    def error(self) -> ErrorCode | None:
+        """Why the session was ended by us, if it was not in peace."""
+        return self._error
+
+    def next_deadline(self) -> float | None:
+        """When to call `handle_timeout`, in Unix seconds, or None."""
+        return self._timers.next_deadline()
+
+    def deadline_reason(self) -> Timer | None:
+        """What `next_deadline()` is for."""
+        return self._timers.reason()
+
+    # --- what a transport tells -----------------------------------------------------------
+
+    def use_transport_token(self, token: Token | None) -> None:
+        """Offer the token of the WebSocket handshake, for a CONNECT that brings none."""
+        self._transport_token = token
+
+    def receive_data(self, data: bytes, *, now: float) -> None:
+        """Take bytes from the peer. Afterwards drain `next_event()` and send `data_to_send()`.
+
+        Args:
+            data: any piece of the stream; b"" is legal and means nothing.
+            now: Unix seconds.
+        """
+        self._advance(now)
+        if self.closing:
+            self._fire_due()
+            return  # drained, so that a reset cannot destroy what the peer has yet to read
+        self._decoder.receive_data(data)
+        if self._now >= self._valid_until:
+            # The bytes came too late to count, but the ERROR should name the frame they hold.
+            self._expire(self._first_frame())
+            return
+        if data:
+            self._beats.received(self._now)
+        self._fire_due()
+
+    def receive_eof(self, *, now: float) -> None:
+        """The peer has closed its side, or its connection is lost. Legal more than once."""
+        self._advance(now)
+        if self.closed:
+            return
+        if not self.closing:
+            self._over(Ended(error_code=None, detail="the peer left", clean=False))
+            self._output.clear()
+        self._gone()
+
+    def handle_timeout(self, *, now: float) -> None:
+        """Fire what is due at `now` (Unix seconds). Legal early, late and twice."""
+        self._advance(now)
+        self._fire_due()
+
+    def data_to_send(self) -> list[bytes]:
+        """What to write, in order, each item one WebSocket message or one chunk of bytes."""
+        if not self._output:
+            return []
+        self._timers.cancel(Timer.SEND_BACKLOG)
+        return self._output.take()
+
+    def next_event(self) -> ServerEvent | None:
+        """The next thing that the peer wants or that has happened to it, or None.
+
+        Bytes that the state cannot judge yet (behind a CONNECT whose token is being judged)
+        stay in the buffer.
+        """
+        while not self._events:
+            if self.state is ServerState.OPEN and self._replay:
+                if self._now >= self._valid_until:
+                    self._expire(None)
+                    continue
+                return self._replay.popleft()
+            if self.state not in (ServerState.CONNECTING, ServerState.OPEN):
+                return None
+            try:
+                frame = self._decoder.next_frame()
+                if frame is None:
+                    return None
+                self._handle(frame)
+            except RemoteProtocolError as error:
+                self._fail(error)
+        return self._events.popleft()
+
+    # --- what the application answers -----------------------------------------------------
+
+    def accept(self, identity: Identity, *, now: float) -> None:
+        """Answer `ConnectRequested`: the token is good. Sends CONNECTED.
+
+        An identity that has expired already, or is not valid yet, is refused like a bad token.
+
+        Raises:
+            LocalProtocolError: no CONNECT is waiting.
+        """
+        self._require_verifying()
+        self._advance(now)
+        try:
+            valid_until = validity(identity, leeway=self._config.leeway, now=self._now)
+        except Rejected as rejected:
+            self._reject(rejected)
+            return
+        version = self.version
+        assert version is not None
+        self.identity = identity
+        self._valid_until = valid_until
+        self._table.fire(ServerTrigger.ACCEPT)
+        self._timers.cancel(Timer.LOGIN)
+        if valid_until < math.inf:
+            self._timers.set(Timer.TOKEN_EXPIRY, valid_until)
+        self._decoder.version = version
+        self._decoder.max_frame_size = self._config.limits.frame_size
+        headers = {
+            "version": version.value,
+            "session": self.session_id,
+            "server": self._config.server,
+            "heart-beat": heart_beat_header(self._config.heart_beat),
+        }
+        self._queue_frame(Frame(Command.CONNECTED, headers))
+        try:
+            self._beats.start(self._config.heart_beat, self._connect, now=self._now)
+        except RemoteProtocolError as error:  # checked at CONNECT already
+            raise AssertionError from error
+        self._connect = Headers()
+        self._events.append(Connected(identity=identity, version=version, valid_until=valid_until))
+
+    def reject(self, rejected: Rejected, *, now: float) -> None:
+        """Answer `ConnectRequested`: the token is refused. Sends ERROR and closes.
+
+        Raises:
+            LocalProtocolError: no CONNECT is waiting.
+        """
+        self._require_verifying()
+        self._advance(now)
+        self._reject(rejected)
+
+    def done(self, work: Work, *, now: float) -> None:
+        """The work that an event asked for is finished: its RECEIPT goes out, in order.
+
+        Args:
+            work: the event, the very object that `next_event` returned.
+            now: Unix seconds.
+        """
+        self._advance(now)
+        for receipt_id in self._receipts.done(work):
+            self._queue_frame(Frame(Command.RECEIPT, {"receipt-id": receipt_id}))
+
+    def refuse(self, work: Work, error_code: ErrorCode, detail: str = "", *, now: float) -> None:
+        """The work that an event asked for cannot be done: ERROR, and the end of the session.
+
+        Args:
+            work: the event.
+            error_code: what the peer is told.
+            detail: one plain sentence for it.
+            now: Unix seconds.
+        """
+        self._advance(now)
+        self._fail(RemoteProtocolError(error_code, detail, receipt_id=work.receipt_id))
+
+    def deliver(self, subscription: str, message: Message, *, now: float) -> bool:
+        """Queue a MESSAGE for one of the session's subscriptions.
+
+        Returns:
+            Whether it was queued: not for a session that has expired by `now` (which ends it) or
+            is not open, nor for a subscription that it does not have.
+        """
+        self._advance(now)
+        if self.state is not ServerState.OPEN:
+            return False
+        if self._now >= self._valid_until:
+            self._expire(None)
+            return False
+        target = self._subscriptions.get(subscription)
+        if target is None:
+            return False
+        assert self.version is not None
+        ack = None
+        if target.ack is not AckMode.AUTO and self.version is Version.V1_2:
+            ack = f"{message.message_id}:{subscription}"
+        self._queue(message.encode(self.version, target.wire_id, ack), is_message=True)
+        return True
+
+    def end(self, error_code: ErrorCode, detail: str = "", *, now: float) -> None:
+        """End the session from our side: ERROR with `error_code`, then the close.
+
+        Legal in every state; does nothing to a session that is closing already.
+        """
+        self._advance(now)
+        self._fail(RemoteProtocolError(error_code, detail))
+
+    # --- time -----------------------------------------------------------------------------
+
+    def _advance(self, now: float) -> None:
+        self._now = max(self._now, now)
+
+    def _fire_due(self) -> None:
+        while (due := self._timers.pop_due(self._now)) is not None:
+            self._fire(*due)
+
+    def _fire(self, timer: Timer, due_at: float) -> None:
+        match timer:
+            case Timer.TOKEN_EXPIRY:
+                self._expire(None)
+            case Timer.LOGIN:
+                self._fail(RemoteProtocolError(ErrorCode.LOGIN_TIMEOUT, "No login in time."))
+            case Timer.PEER_SILENT:
+                if self._beats.is_dead(due_at, self._now):
+                    self._fail(
+                        RemoteProtocolError(ErrorCode.HEARTBEAT_TIMEOUT, "No heart-beat in time.")
+                    )
+            case Timer.SEND_BACKLOG:
+                self._fail(RemoteProtocolError(ErrorCode.SLOW_CONSUMER, "Read faster."))
+            case Timer.HEART_BEAT:
+                if not self._output:
+                    self._queue(BEAT)
+                else:
+                    self._beats.sent(self._now)
+            case Timer.CLOSE:
+                self._gone()
+            case _:  # pragma: no cover
+                raise AssertionError(timer)
+
+    # --- frames in ------------------------------------------------------------------------
+
+    def _first_frame(self) -> Frame | None:
+        try:
+            return self._decoder.next_frame()
+        except RemoteProtocolError:
+            return None
+
+    def _handle(self, frame: Frame) -> None:
+        if self.state is ServerState.CONNECTING:
+            self._handle_connect(frame)
+            return
+        if self._now >= self._valid_until:
+            self._expire(frame)
+            return
+        command, headers = frame.command, frame.headers
+        receipt_id = headers.get("receipt")
+        if command not in CLIENT_COMMANDS or command in (Command.CONNECT, Command.STOMP):
+            raise RemoteProtocolError(
+                ErrorCode.PROTOCOL_VIOLATION,
+                f"A {command} frame is not legal here.",
+                receipt_id=receipt_id,
+            )
+        try:
+            match command:
+                case Command.SEND:
+                    self._handle_send(frame)
+                case Command.SUBSCRIBE:
+                    self._handle_subscribe(headers)
+                case Command.UNSUBSCRIBE:
+                    self._handle_unsubscribe(headers)
+                case Command.ACK | Command.NACK:
+                    self._handle_ack(command, headers)
+                case Command.BEGIN | Command.COMMIT | Command.ABORT:
+                    self._handle_transaction(command, headers)
+                case Command.DISCONNECT:
+                    self._handle_disconnect(headers)
+        except RemoteProtocolError as error:
+            error.receipt_id = receipt_id
+            raise
+
+    def _handle_connect(self, frame: Frame) -> None:
+        headers = frame.headers
+        if frame.command not in (Command.CONNECT, Command.STOMP):
+            raise RemoteProtocolError(
+                ErrorCode.PROTOCOL_VIOLATION,
+                "The first frame must be CONNECT or STOMP.",
+                receipt_id=headers.get("receipt"),
+            )
+        if "receipt" in headers:
+            raise RemoteProtocolError(
+                ErrorCode.PROTOCOL_VIOLATION, "CONNECT cannot have a receipt header."
+            )
+        self.version = negotiate_version(headers)
+        if self.version is Version.V1_0:
+            headers = Headers(
+                (name.strip(" "), value.strip(" ")) for name, value in headers.pairs()
+            )
+        # A malformed header is refused now, not after somebody has judged the token.
+        HeartBeats(Timers()).start(self._config.heart_beat, headers, now=self._now)
+        self._connect = headers
+        self._table.fire(ServerTrigger.CONNECT)
+        # The token is not kept with the session; only what it says is.
+        token, self._transport_token = token_from_connect(headers) or self._transport_token, None
+        if self._verifier is None:
+            self._events.append(ConnectRequested(token=token, headers=headers))
+            return
+        try:
+            identity = self._verifier.verify(token, headers=headers, now=self._now)
+        except Rejected as rejected:
+            self._reject(rejected)
+        except Exception as error:
+            self._fail(RemoteProtocolError(ErrorCode.INTERNAL_ERROR), cause=error)
+        else:
+            self.accept(identity, now=self._now)
+
+    def _handle_send(self, frame: Frame) -> None:
+        headers = frame.headers
+        event = Sent(
+            destination=headers["destination"],
+            headers=headers,
+            body=frame.body,
+            receipt_id=headers.get("receipt"),
+        )
+        if "transaction" in headers:
+            self._hold(headers["transaction"], event)
+        else:
+            self._emit(event)
+
+    def _handle_subscribe(self, headers: Headers) -> None:
+        subscription = self._subscriptions.add(headers)
+        self._emit(
+            Subscribed(
+                subscription=subscription.key,
+                destination=subscription.destination,
+                ack=subscription.ack,
+                headers=headers,
+                receipt_id=headers.get("receipt"),
+            )
+        )
+
+    def _handle_unsubscribe(self, headers: Headers) -> None:
+        subscription = self._subscriptions.remove(headers)
+        self._emit(
+            Unsubscribed(
+                subscription=subscription.key,
+                destination=subscription.destination,
+                receipt_id=headers.get("receipt"),
+            )
+        )
+
+    def _handle_ack(self, command: Command, headers: Headers) -> None:
+        if command is Command.NACK and self.version is Version.V1_0:
+            raise RemoteProtocolError(ErrorCode.PROTOCOL_VIOLATION, "STOMP 1.0 has no NACK.")
+        kind = Acked if command is Command.ACK else Nacked
+        event = kind(
+            ack_id=headers.get("id"),
+            message_id=headers.get("message-id"),
+            subscription=headers.get("subscription"),
+            receipt_id=headers.get("receipt"),
+        )
+        if "transaction" in headers:
+            self._hold(headers["transaction"], event)
+        else:
+            self._emit(event)
+
+    # --- transactions ---------------------------------------------------------------------
+
+    def _hold(self, transaction: str, event: Sent | Acked | Nacked) -> None:
+        self._transactions.add(transaction, event)
+        # Its own RECEIPT says that it is part of the transaction; COMMIT's, that it was done.
+        self._receipts.expect(event)
+        self.done(event, now=self._now)
+
+    def _handle_transaction(self, command: Command, headers: Headers) -> None:
+        name = headers["transaction"]
+        receipt_id = headers.get("receipt")
+        if command is Command.COMMIT:
+            committed = Committed(transaction=name, receipt_id=receipt_id)
+            self._replay.extend(self._transactions.end(name))
+            self._replay.append(committed)
+            self._receipts.expect(committed)
+            return
+        if command is Command.BEGIN:
+            self._transactions.begin(name)
+        else:
+            self._transactions.end(name)
+        self._answer(receipt_id)
+
+    # --- the end --------------------------------------------------------------------------
+
+    def _handle_disconnect(self, headers: Headers) -> None:
+        self._answer(headers.get("receipt"))
+        self._table.fire(ServerTrigger.END)
+        self._over(Ended(error_code=None, detail="DISCONNECT", clean=True))
+        self._begin_close(Close(CloseCode.NORMAL))
+
+    def _require_verifying(self) -> None:
+        if self.state is not ServerState.VERIFYING:
+            raise LocalProtocolError("no CONNECT is waiting for an answer")
+
+    def _reject(self, rejected: Rejected) -> None:
+        self._fail(RemoteProtocolError(rejected.error_code, rejected.detail))
+
+    def _expire(self, offending: Frame | None) -> None:
+        self._fail(
+            RemoteProtocolError(
+                ErrorCode.TOKEN_EXPIRED,
+                _EXPIRED_DETAIL,
+                receipt_id=offending.headers.get("receipt") if offending else None,
+            )
+        )
+
+    def _fail(self, error: RemoteProtocolError, cause: Exception | None = None) -> None:
+        """Queue the ERROR and the close. The one place where a session ends badly."""
+        if self.closing:
+            return
+        self._table.fire(ServerTrigger.END)
+        self._error = error.error_code
+        # Work that was done keeps its RECEIPT; a MESSAGE must not leave on a dead token.
+        self._output.drop_messages()
+        self._receipts.clear()
+        self._queue_frame(error_frame(error))
+        self._over(
+            Ended(error_code=error.error_code, detail=error.detail, clean=False, cause=cause)
+        )
+        self._begin_close(Close(error.close_code, error.message))
+
+    def _begin_close(self, close: Close) -> None:
+        self.close = close
+        self._timers.set(Timer.CLOSE, self._now + self._config.limits.close_timeout)
+
+    def _over(self, ended: Ended) -> None:
+        """Forget what the peer had, and tell the caller once."""
+        self._timers.clear()
+        self._decoder.clear()
+        self._transactions.clear()
+        self._replay.clear()
+        self._subscriptions.clear()
+        # Work that was taken in but not handed out yet was accepted: it is still told, in order.
+        self._events.append(ended)
+
+    def _gone(self) -> None:
+        if not self.closed:
+            self._table.fire(ServerTrigger.GONE)
+        self._timers.clear()
+
+    # --- frames out -----------------------------------------------------------------------
+
+    def _emit(self, event: Sent | Subscribed | Unsubscribed | Acked | Nacked) -> None:
+        self._receipts.expect(event)
+        self._events.append(event)
+
+    def _answer(self, receipt_id: str | None) -> None:
+        """A RECEIPT for what the session did by itself."""
+        work = Work(receipt_id=receipt_id)
+        self._receipts.expect(work)
+        self.done(work, now=self._now)
+
+    def _queue_frame(self, frame: Frame) -> None:
+        # Before CONNECT has named a version, 1.0 is what every peer can read.
+        self._queue(encode_frame(frame, self.version or Version.V1_0))
+
+    def _queue(self, chunk: bytes, *, is_message: bool = False) -> None:
+        limits = self._config.limits
+        was_empty = not self._output
+        self._output.push(chunk, is_message=is_message)
+        if self.closing:
+            return  # the timer that bounds the farewell bounds everything
+        if was_empty:
+            self._timers.set(Timer.SEND_BACKLOG, self._now + limits.send_backlog_timeout)
+        self._beats.sent(self._now)
+        if self._output.size > limits.send_backlog:
+            self._fail(RemoteProtocolError(ErrorCode.SLOW_CONSUMER, "Read faster."))

@@ -1,0 +1,134 @@
+"""`JWTVerifier`: JSON Web Tokens (RFC 7519) by PyJWT. The only module that imports it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import jwt
+
+from stompcore._auth import Identity, Rejected, Token
+from stompcore._errors import ErrorCode, LocalProtocolError
+from stompcore._headers import Headers
+
+__all__ = ["JWTVerifier"]
+
+_SYMMETRIC = frozenset({"HS256", "HS384", "HS512"})
+
+_FAR = 1e12
+
+# The session compares `exp` and `nbf` with its own `now`; PyJWT would ask a clock.
+_OPTIONS = {
+    "verify_signature": True,
+    "verify_exp": False,
+    "verify_nbf": False,
+    "verify_iat": False,
+    "require": ["exp", "sub"],
+}
+
+
+def _instant(claims: dict[str, Any], name: str) -> float:
+    value = claims[name]
+    # bool is an int in Python, and NaN would never expire.
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+        raise Rejected(ErrorCode.TOKEN_INVALID, f"the claim {name} is not a number")
+    # JSON knows Infinity (in Python) and integers that no float can hold.
+    return float(max(-_FAR, min(_FAR, value)))
+
+
+class JWTVerifier:
+    """Verifies compact JWTs at CONNECT. A `TokenVerifier`.
+
+    Args:
+        key: the HMAC secret, or the public key (PEM text, or an object of `cryptography`).
+        algorithms: the accepted `alg` values, explicitly; symmetric and asymmetric ones cannot
+            be mixed, since a public key would then pass as an HMAC secret.
+        issuer: the required `iss`, or None not to ask.
+        audience: one or more accepted `aud`, or None not to ask.
+
+    Raises:
+        LocalProtocolError: no algorithm, `none`, a mixture, or one that PyJWT does not know or
+            that does not fit the key.
+    """
+
+    def __init__(
+        self,
+        key: Any,
+        *,
+        algorithms: Sequence[str],
+        issuer: str | None = None,
+        audience: str | Collection[str] | None = None,
+    ) -> None:
+        chosen = frozenset(algorithms)
+        if not chosen or any(name.lower() == "none" for name in chosen):
+            raise LocalProtocolError("name the algorithms to accept; none is not one")
+        if chosen & _SYMMETRIC and chosen - _SYMMETRIC:
+            raise LocalProtocolError("symmetric and asymmetric algorithms cannot share a key")
+        if isinstance(key, str | bytes) and not key:
+            raise LocalProtocolError("the key is empty")
+        self._jwt = jwt.PyJWT()
+        self._key = key
+        self._algorithms = sorted(chosen)
+        self._issuer = issuer
+        self._audience = audience
+        self._options: Any = {
+            **_OPTIONS,
+            "verify_aud": audience is not None,
+            "verify_iss": issuer is not None,
+        }
+        for name in self._algorithms:
+            try:
+                jwt.get_algorithm_by_name(name).prepare_key(key)
+            except Exception:
+                # Nothing of the key may stand in the message, and PyJWT's texts are not ours.
+                raise LocalProtocolError(f"this key cannot be used with {name}") from None
+
+    def __repr__(self) -> str:
+        return f"JWTVerifier(algorithms={self._algorithms}, key=<hidden>)"
+
+    def verify(self, token: Token | None, *, headers: Headers, now: float) -> Identity:
+        """See `TokenVerifier.verify`. Claims are required: `exp` (a number) and `sub` (text).
+
+        Raises:
+            Rejected: `token-missing`, or `token-invalid`.
+        """
+        if token is None:
+            raise Rejected(ErrorCode.TOKEN_MISSING, "CONNECT needs an access token")
+        try:
+            with warnings.catch_warnings():
+                # A short HMAC key is the operator's concern at start-up, not at every CONNECT.
+                warnings.simplefilter("ignore", jwt.warnings.InsecureKeyLengthWarning)
+                claims = self._jwt.decode(
+                    token.reveal(),
+                    self._key,
+                    algorithms=self._algorithms,
+                    issuer=self._issuer,
+                    audience=self._audience,
+                    options=self._options,
+                )
+        except jwt.InvalidAudienceError:
+            raise Rejected(ErrorCode.TOKEN_INVALID, "the token is for another audience") from None
+        except jwt.InvalidIssuerError:
+            raise Rejected(ErrorCode.TOKEN_INVALID, "the token is from another issuer") from None
+        except jwt.MissingRequiredClaimError as error:
+            raise Rejected(ErrorCode.TOKEN_INVALID, f"the token has no {error.claim}") from None
+        except jwt.PyJWTError:
+            raise Rejected(ErrorCode.TOKEN_INVALID, "the token cannot be verified") from None
+        except (ValueError, TypeError, RecursionError, OverflowError):
+            raise Rejected(ErrorCode.TOKEN_INVALID, "the token cannot be verified") from None
+        return _identity(claims)
+
+
+def _identity(claims: dict[str, Any]) -> Identity:
+    subject = claims["sub"]
+    if not isinstance(subject, str) or not subject:
+        raise Rejected(ErrorCode.TOKEN_INVALID, "the claim sub is not text")
+    token_id = claims.get("jti")
+    return Identity(
+        subject=subject,
+        expires_at=_instant(claims, "exp"),
+        not_before=_instant(claims, "nbf") if "nbf" in claims else None,
+        token_id=token_id if isinstance(token_id, str) else None,
+        claims=claims,
+    )
