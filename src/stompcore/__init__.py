@@ -28,6 +28,7 @@ from stompcore._errors import (
     SendRefused,
     StaleEpoch,
     StompError,
+    SubscriptionOverflow,
     SubscriptionRefused,
     Unauthorized,
 )
@@ -77,6 +78,7 @@ from stompcore._server import ServerSession
 from stompcore._state import ConnectionState, ServerState
 from stompcore._timers import Timer
 from stompcore.broker import Broker
+from stompcore.client import Client, ReceivedMessage, Subscription, TokenRequest, TokenSource
 
 __version__ = "0.1.0"
 
@@ -89,6 +91,7 @@ __all__ = [
     "AuthenticationFailed",
     "Backoff",
     "Broker",
+    "Client",
     "ClientClosed",
     "ClientConfig",
     "ClientConnection",
@@ -130,6 +133,7 @@ __all__ = [
     "PublishFailed",
     "Published",
     "Receipted",
+    "ReceivedMessage",
     "Rejected",
     "RemoteProtocolError",
     "Resubscribed",
@@ -145,15 +149,19 @@ __all__ = [
     "StompError",
     "Stopped",
     "Subscribed",
+    "Subscription",
     "SubscriptionActive",
     "SubscriptionEnded",
+    "SubscriptionOverflow",
     "SubscriptionRefused",
     "Timer",
     "Token",
     "TokenFetchFailed",
     "TokenReason",
     "TokenReceived",
+    "TokenRequest",
     "TokenRequested",
+    "TokenSource",
     "TokenVerifier",
     "Unauthorized",
     "Unsubscribed",

@@ -280,6 +280,11 @@ class ClientSession:
         else:
             self._stop(None)
 
+    def abort(self, *, now: float) -> None:
+        """Stop at once, saying nothing. Legal at any moment and more than once."""
+        self._advance(now)
+        self._stop(None)
+
     # --- what the driver answers ----------------------------------------------------------
 
     def next_action(self) -> Action | None:

@@ -24,6 +24,7 @@ __all__ = [
     "SendRefused",
     "StaleEpoch",
     "StompError",
+    "SubscriptionOverflow",
     "SubscriptionRefused",
     "Unauthorized",
 ]
@@ -181,6 +182,10 @@ class SendRefused(_Refused):
 
 class SubscriptionRefused(_Refused):
     """The server answered this very SUBSCRIBE with an ERROR; it has ended."""
+
+
+class SubscriptionOverflow(StompError):
+    """Nobody read a subscription's messages; it ended when its buffer was full."""
 
 
 class StaleEpoch(StompError):

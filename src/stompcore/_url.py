@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from stompcore._errors import LocalProtocolError
 
-__all__ = ["Target", "parse_url"]
+__all__ = ["Target", "format_host", "parse_url"]
 
 _SCHEMES = {
     # scheme: (is WebSocket, is TLS, default port)
@@ -39,9 +39,14 @@ class Target(NamedTuple):
     @property
     def authority(self) -> str:
         """The HTTP `Host` header's value."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = format_host(self.host)
         default = 443 if self.is_tls else 80
         return host if self.port == default else f"{host}:{self.port}"
+
+
+def format_host(host: str) -> str:
+    """`host` as it stands in a URL: an IPv6 address in brackets (RFC 3986 section 3.2.2)."""
+    return f"[{host}]" if ":" in host else host
 
 
 def parse_url(url: str) -> Target:

@@ -51,7 +51,8 @@ class EpochClock:
 class Pump:
     """One transport's machine, fed and drained by the clock.
 
-    After `feed`, `eof` and `timer`, drain the machine's events; then write `output()`.
+    After `feed`, `eof`, `timer`, and a `wake` that fired, drain the machine's events; then write
+    `output()`.
 
     Args:
         machine: a session, a connection or an endpoint.
@@ -81,22 +82,22 @@ class Pump:
         self.now = self._clock.now()
         self.machine.handle_timeout(now=self.now)
 
-    def output(self) -> list[bytes]:
-        """What to write now. Ask only when the transport can write: the backlog is the machine's.
-
-        What has become due in the meantime comes first, so that nothing leaves on a token that
-        has expired while it waited for the transport.
-        """
-        self.wake()
-        return self.machine.data_to_send()
-
     def wake(self) -> bool:
-        """Fire what has become due; whether there is anything to write, or to end."""
+        """Fire what has become due; whether anything had.
+
+        Call it before `output`: what waited for the transport must not leave on a token that has
+        expired in the meantime. If it fired, drain the events first.
+        """
         self.now = self._clock.now()
         deadline = self.machine.next_deadline()
-        if deadline is not None and self.now >= deadline:
-            self.machine.handle_timeout(now=self.now)
-        return bool(self.machine.bytes_queued) or self.machine.closing
+        if deadline is None or self.now < deadline:
+            return False
+        self.machine.handle_timeout(now=self.now)
+        return True
+
+    def output(self) -> list[bytes]:
+        """What to write. Ask only when the transport can write: the backlog is the machine's."""
+        return self.machine.data_to_send()
 
     def deadline(self) -> float | None:
         """When to call `timer`, in the loop's own seconds, or None once the machine is closed."""

@@ -1,0 +1,249 @@
+"""`connect`: a `Client` on asyncio transports."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import ssl as ssl_module
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from types import TracebackType
+from typing import Any, cast
+
+from stompcore import DEFAULT_RULES, Client, ClientConfig, ClientEvent, FetchToken, Rule
+from stompcore.client import TokenSource, describe
+from stompcore.driver import EpochClock, Pump
+from stompcore.websocket import ClientEndpoint
+
+__all__ = ["AsyncioClient", "connect"]
+
+logger = logging.getLogger("stompcore.client")
+
+_WRITE_BUFFER = 64 * 1024
+
+
+class _Transport(asyncio.Protocol):
+    """The transport of one epoch, and its machine behind a pump."""
+
+    def __init__(self, client: AsyncioClient) -> None:
+        self.pump: Pump | None = None
+        self.is_lost = asyncio.Event()
+        self._client = client
+        self._is_blocked = False
+        self._guard: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self.transport.set_write_buffer_limits(high=_WRITE_BUFFER)
+
+    def data_received(self, data: bytes) -> None:
+        if self.pump is not None:
+            self.pump.feed(data)
+            self._client._turn()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_lost.set()
+        if self._guard is not None:
+            self._guard.cancel()
+        if self.pump is not None:
+            self.pump.eof()
+            self._client._turn()
+
+    def pause_writing(self) -> None:
+        self._is_blocked = True
+
+    def resume_writing(self) -> None:
+        self._is_blocked = False
+        self._client._turn()
+
+    def flush(self) -> None:
+        if self.pump is None or self._is_blocked or self.transport.is_closing():
+            return
+        chunks = self.pump.output()
+        if chunks:
+            self.transport.write(b"".join(chunks))
+
+    def hang_up(self) -> None:
+        """Close, with a Close frame where there is a WebSocket, and wait for nobody."""
+        if self.pump is not None and isinstance(self.pump.machine, ClientEndpoint):
+            self.pump.machine.hang_up(now=self.pump.now)
+        self.flush()
+        self.transport.close()
+        # A server that does not read would keep it for ever.
+        self._guard = self._client.call_later(self.transport.abort)
+
+
+class AsyncioClient(Client):
+    """A `stompcore.Client` on asyncio; made by `connect`."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: TokenSource | None,
+        config: ClientConfig,
+        rules: Sequence[Rule],
+        ssl: ssl_module.SSLContext | None,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        super().__init__(
+            url,
+            token=token,
+            config=config,
+            rules=rules,
+            clock=EpochClock(self._loop.time, time.time),
+            random=random.random,
+            waiter=asyncio.Event,
+        )
+        self._ssl = ssl
+        self._transports: dict[int, _Transport] = {}
+        self._dials: dict[int, asyncio.Task[None]] = {}
+        self._fetching: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_over = False
+        self._handle: asyncio.Handle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def __aenter__(self) -> AsyncioClient:
+        self._session.start(now=self._clock.now())
+        self._turn()
+        try:
+            await self._wait_for_connection()
+        except BaseException:
+            await self._abandon()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            await self.close()
+        finally:
+            await self._abandon()
+
+    def call_later(self, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        """After `ClientConfig.close_timeout`."""
+        return self._loop.call_later(self._config.close_timeout, callback)
+
+    # --- for the base class ---------------------------------------------------------------
+
+    def _turn(self) -> None:
+        if self._handle is None and not self._is_over:
+            self._handle = self._loop.call_soon(self._run)
+
+    def _run(self) -> None:
+        self._handle = None
+        self._step()
+        for transport in self._transports.values():
+            transport.flush()
+        deadline = self._deadline()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if deadline is None else self._loop.call_at(deadline, self._turn)
+
+    def _dial(self, epoch: int) -> None:
+        self._dials[epoch] = self._start(self._open(epoch))
+
+    def _hang_up(self, epoch: int) -> None:
+        dial = self._dials.pop(epoch, None)
+        if dial is not None:
+            dial.cancel()
+        transport = self._transports.get(epoch)
+        if transport is not None:
+            transport.hang_up()
+
+    def _fetch(self, action: FetchToken) -> None:
+        if self._fetching is not None:
+            self._fetching.cancel()
+        self._fetching = self._start(self._ask_token_source(action))
+
+    def _note(self, event: ClientEvent) -> None:
+        text = describe(event)
+        if text:
+            logger.info(text)
+
+    def _token_source_failed(self, error: Exception) -> None:
+        # The text of somebody else's exception may hold a secret; its type cannot.
+        logger.warning("the token source failed: %s", type(error).__name__)
+
+    # --- inside ---------------------------------------------------------------------------
+
+    def _start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self._loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _open(self, epoch: int) -> None:
+        """The life of one transport."""
+        target = self.target
+        protocol = _Transport(self)
+        try:
+            await self._loop.create_connection(
+                lambda: protocol,
+                target.host,
+                target.port,
+                ssl=(self._ssl or ssl_module.create_default_context()) if target.is_tls else None,
+            )
+        except (OSError, UnicodeError) as error:
+            self._dial_failed(epoch, error)
+            self._turn()
+            return
+        finally:
+            self._dials.pop(epoch, None)
+        try:
+            protocol.pump = self._dialed(epoch)
+            if protocol.pump is not None:
+                self._transports[epoch] = protocol
+                self._turn()
+                await protocol.is_lost.wait()
+        finally:
+            self._transports.pop(epoch, None)
+            protocol.transport.abort()
+
+    async def _abandon(self) -> None:
+        """Leave nothing behind, whatever state things are in."""
+        self._is_over = True
+        self._session.abort(now=self._clock.now())
+        self._step()
+        for handle in (self._handle, self._timer):
+            if handle is not None:
+                handle.cancel()
+        tasks = list(self._tasks)
+        if self._transports:
+            # What was written last, the Close frame among it, gets a moment to leave.
+            await asyncio.wait(tasks, timeout=self._config.close_timeout)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def connect(
+    url: str,
+    *,
+    token: TokenSource | None = None,
+    config: ClientConfig | None = None,
+    rules: Sequence[Rule] = DEFAULT_RULES,
+    ssl: ssl_module.SSLContext | None = None,
+) -> AsyncioClient:
+    """A client; enter it with ``async with``, and it stays connected until it is left.
+
+    Args:
+        url: ``ws://``, ``wss://``, ``stomp://`` or ``stomps://``.
+        token: a token, or an async callable that takes a `stompcore.TokenRequest` and returns
+            one; raising `stompcore.Unauthorized` there is permanent. None for a server that asks
+            for none.
+        config: see `stompcore.ClientConfig`.
+        rules: what to do after which ending, see `stompcore.Rule`; the first that fits decides.
+        ssl: for TLS; the system's default otherwise.
+
+    Raises:
+        LocalProtocolError: a URL that cannot be dialled.
+        StompError: on entering: why the client has stopped before it was ever connected.
+    """
+    return AsyncioClient(url, token=token, config=config or ClientConfig(), rules=rules, ssl=ssl)

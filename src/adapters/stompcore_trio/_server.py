@@ -1,0 +1,268 @@
+"""`serve`: many connections and one `Hub`, in a nursery."""
+
+from __future__ import annotations
+
+import logging
+import math
+import secrets
+import ssl as ssl_module
+import time
+from collections.abc import Iterable, Mapping
+from functools import partial
+from types import TracebackType
+
+import trio
+
+from stompcore import Ended, ErrorCode, Hub, ServerConfig, TokenVerifier
+from stompcore.driver import EpochClock, Pump
+from stompcore.listener import Address, Listener, describe, open_machine
+from stompcore_trio._wire import Wire
+
+__all__ = ["Server", "serve"]
+
+logger = logging.getLogger("stompcore.server")
+
+
+class _Connection:
+    """One stream, its wire, and the task that keeps its time."""
+
+    def __init__(self, server: Server, stream: trio.abc.Stream, *, is_websocket: bool) -> None:
+        self.session_id = secrets.token_hex(8)
+        self._server = server
+        machine = open_machine(
+            server.hub, self.session_id, is_websocket=is_websocket, now=server.clock.now()
+        )
+        self._wire = Wire(
+            stream,
+            Pump(machine, server.clock),
+            after=self._process,
+            close_timeout=server.hub.config.limits.close_timeout,
+        )
+        self._sleeps_until = math.inf
+        self._rearm = trio.Event()
+
+    async def run(self) -> None:
+        server = self._server
+        server.connections[self.session_id] = self
+        try:
+            if server.is_draining:
+                server.settle(server.hub.end_all(now=server.clock.now()))
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._keep_time)
+                await self._wire.run()
+                nursery.cancel_scope.cancel()
+        finally:
+            server.forget(self)
+
+    def flush(self) -> None:
+        self._wire.flush()
+        deadline = self._wire.pump.deadline()
+        # Waking too early is legal, and cheaper than a new timer for every frame.
+        if deadline is not None and deadline < self._sleeps_until:
+            self._rearm.set()
+
+    def abort(self) -> None:
+        self._wire.abort()
+
+    def _process(self) -> None:
+        server = self._server
+        server.settle(server.hub.process(self.session_id, now=self._wire.pump.now))
+
+    async def _keep_time(self) -> None:
+        pump = self._wire.pump
+        while (deadline := pump.deadline()) is not None:
+            self._sleeps_until = deadline
+            with trio.move_on_at(deadline):
+                await self._rearm.wait()
+                self._rearm = trio.Event()
+            if pump.wake():
+                self._process()
+
+
+class Server:
+    """A running server; made by `serve`, used as an async context manager."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        *,
+        websocket: Address | None,
+        tcp: Address | None,
+        ssl: ssl_module.SSLContext | None,
+        nursery: trio.Nursery | None,
+    ) -> None:
+        self.hub = hub
+        self.listeners: list[Listener] = []
+        self.connections: dict[str, _Connection] = {}
+        self.is_draining = False
+        self._websocket = websocket
+        self._tcp = tcp
+        self._ssl = ssl
+        self._given = nursery
+        self._accepting = trio.CancelScope()
+        self._left = trio.Event()
+
+    async def __aenter__(self) -> Server:
+        self.clock = EpochClock(trio.current_time, time.time)
+        bound: list[tuple[trio.SocketListener, bool]] = []
+        try:
+            if self._websocket is not None:
+                await self._bind("ws", self._websocket, self.hub.config.path, bound)
+            if self._tcp is not None:
+                await self._bind("tcp", self._tcp, None, bound)
+        except BaseException:
+            for listener, _ in bound:
+                listener.socket.close()
+            raise
+        # By hand, so that an exception of the body leaves as it is and not in a group.
+        self._manager = None if self._given else trio.open_nursery()
+        self._nursery = self._given or await self._manager.__aenter__()  # type: ignore[union-attr]
+        self._nursery.start_soon(self._accept, bound)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            await self.drain()
+        finally:
+            for connection in list(self.connections.values()):
+                connection.abort()
+            if self._manager is not None:
+                self._nursery.cancel_scope.cancel()
+                await self._manager.__aexit__(None, None, None)
+
+    def publish(
+        self, destination: str, body: bytes, headers: Mapping[str, str] | None = None
+    ) -> None:
+        """Send a message on the server's own behalf.
+
+        Raises:
+            LocalProtocolError: the broker does not serve the destination.
+        """
+        self.settle(self.hub.publish(destination, body, headers, now=self.clock.now()))
+
+    async def drain(self) -> None:
+        """Stop accepting, tell every session that the server goes away, and wait for them to go.
+
+        Returns after `Limits.close_timeout` at the latest; whoever is left then is cut off.
+        """
+        self.is_draining = True
+        self._accepting.cancel()
+        self.settle(self.hub.end_all(ErrorCode.GOING_AWAY, now=self.clock.now()))
+        with trio.move_on_after(self.hub.config.limits.close_timeout):
+            await self._until_empty()
+        for connection in list(self.connections.values()):
+            connection.abort()
+        await self._until_empty()
+
+    # --- for connections ------------------------------------------------------------------
+
+    def settle(self, session_ids: Iterable[str]) -> None:
+        """See to the output of these sessions, and to the log."""
+        for session_id in session_ids:
+            connection = self.connections.get(session_id)
+            if connection is not None:
+                connection.flush()
+        while (notice := self.hub.next_notice()) is not None:
+            text, fields = describe(notice)
+            cause = notice.event.cause if isinstance(notice.event, Ended) else None
+            logger.log(
+                logging.INFO if cause is None else logging.ERROR,
+                text,
+                extra={"fields": fields},
+                exc_info=cause,
+            )
+
+    def forget(self, connection: _Connection) -> None:
+        """A connection is gone."""
+        self.connections.pop(connection.session_id, None)
+        self._left.set()
+
+    async def _until_empty(self) -> None:
+        while self.connections:
+            self._left = trio.Event()
+            await self._left.wait()
+
+    async def _bind(
+        self,
+        transport: str,
+        address: Address,
+        path: str | None,
+        bound: list[tuple[trio.SocketListener, bool]],
+    ) -> None:
+        host, port = address
+        for listener in await trio.open_tcp_listeners(port, host=host, backlog=1024):
+            bound.append((listener, transport == "ws"))
+            name = listener.socket.getsockname()
+            self.listeners.append(
+                Listener(transport, name[0], name[1], path, self._ssl is not None)
+            )
+
+    async def _accept(self, bound: list[tuple[trio.SocketListener, bool]]) -> None:
+        with self._accepting:
+            async with trio.open_nursery() as nursery:
+                for listener, is_websocket in bound:
+                    handler = partial(self._handle, is_websocket=is_websocket)
+                    nursery.start_soon(
+                        partial(
+                            trio.serve_listeners,
+                            handler,
+                            [listener],
+                            handler_nursery=self._nursery,
+                        )
+                    )
+
+    async def _handle(self, stream: trio.SocketStream, *, is_websocket: bool) -> None:
+        try:
+            secured = await self._secure(stream)
+            if secured is not None:
+                await _Connection(self, secured, is_websocket=is_websocket).run()
+        except Exception:  # a bug in one connection must not end the others
+            logger.exception("a connection was ended by an internal error")
+        finally:
+            await trio.aclose_forcefully(stream)
+
+    async def _secure(self, stream: trio.SocketStream) -> trio.abc.Stream | None:
+        """TLS, if there is any; None for a peer that does not speak it."""
+        if self._ssl is None:
+            return stream
+        secured = trio.SSLStream(stream, self._ssl, server_side=True, https_compatible=True)
+        with trio.move_on_after(self.hub.config.limits.handshake_timeout) as scope:
+            try:
+                await secured.do_handshake()
+            except trio.BrokenResourceError:
+                return None
+        return None if scope.cancelled_caught else secured
+
+
+def serve(
+    *,
+    verifier: TokenVerifier | None = None,
+    config: ServerConfig | None = None,
+    hub: Hub | None = None,
+    websocket: Address | None = None,
+    tcp: Address | None = None,
+    ssl: ssl_module.SSLContext | None = None,
+    nursery: trio.Nursery | None = None,
+) -> Server:
+    """A STOMP server; enter it with ``async with``, and it accepts until it is left.
+
+    Args:
+        verifier: judges the token of every CONNECT.
+        config: see `ServerConfig`.
+        hub: in place of the two: the sessions and the broker.
+        websocket: (host, port) for STOMP over WebSocket, on `ServerConfig.path`; port 0 for any.
+        tcp: (host, port) for STOMP over TCP.
+        ssl: for TLS on all of them.
+        nursery: for the connections' tasks; the server opens one of its own otherwise.
+
+    Raises:
+        OSError: on entering: an address cannot be bound.
+    """
+    if hub is None:
+        hub = Hub(config or ServerConfig(), verifier=verifier)
+    return Server(hub, websocket=websocket, tcp=tcp, ssl=ssl, nursery=nursery)

@@ -1,0 +1,66 @@
+"""What the servers of all bindings share: where they listen, and what they log, in words."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from stompcore._events import Connected, Ended
+from stompcore._hub import Hub, Notice
+from stompcore._server import ServerSession
+from stompcore._url import format_host
+from stompcore.websocket import ServerEndpoint
+
+__all__ = ["Address", "Listener", "describe", "open_machine"]
+
+#: (host, port); port 0 takes any that is free.
+Address = tuple[str, int]
+
+
+class Listener(NamedTuple):
+    """One address that a server accepts connections on.
+
+    Args:
+        transport: "ws" or "tcp".
+        host, port: as bound.
+        path: of the WebSocket endpoint, None for "tcp".
+        is_tls: whether TLS is spoken.
+    """
+
+    transport: str
+    host: str
+    port: int
+    path: str | None
+    is_tls: bool
+
+    @property
+    def url(self) -> str:
+        """What a client dials."""
+        host = format_host(self.host)
+        if self.transport == "ws":
+            return f"{'wss' if self.is_tls else 'ws'}://{host}:{self.port}{self.path}"
+        return f"{'stomps' if self.is_tls else 'stomp'}://{host}:{self.port}"
+
+
+def open_machine(
+    hub: Hub, session_id: str, *, is_websocket: bool, now: float
+) -> ServerSession | ServerEndpoint:
+    """The machine for a transport that was just accepted."""
+    session = hub.open(session_id, now=now)
+    return ServerEndpoint(session, hub.config, now=now) if is_websocket else session
+
+
+def describe(notice: Notice) -> tuple[str, dict[str, str]]:
+    """A log line for `notice`: what happened, and its fields. Never a token."""
+    event = notice.event
+    fields = {"session": notice.session_id}
+    match event:
+        case Connected():
+            fields |= {"subject": event.identity.subject, "version": event.version.value}
+            return "connected", fields
+        case Ended():
+            if event.error_code is not None:
+                fields |= {"error_code": event.error_code.value, "detail": event.detail}
+                return "ended", fields
+            return ("disconnected" if event.clean else "left"), fields
+        case _:
+            return "connect requested", fields
