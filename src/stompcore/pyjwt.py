@@ -69,6 +69,7 @@ class JWTVerifier:
             raise LocalProtocolError("the key is empty")
         self._jwt = jwt.PyJWT()
         self._key = key
+        self._keys: dict[str, Any] | None = None  # by `kid`, from a JWK set
         self._algorithms = sorted(chosen)
         self._issuer = issuer
         self._audience = audience
@@ -83,6 +84,52 @@ class JWTVerifier:
             except Exception:
                 # Nothing of the key may stand in the message, and PyJWT's texts are not ours.
                 raise LocalProtocolError(f"this key cannot be used with {name}") from None
+
+    @classmethod
+    def from_jwks(
+        cls,
+        document: str,
+        *,
+        algorithms: Sequence[str],
+        issuer: str | None = None,
+        audience: str | Collection[str] | None = None,
+    ) -> JWTVerifier:
+        """A verifier that takes the key that a token's `kid` names from a JWK set (RFC 7517).
+
+        Args:
+            document: the set, as JSON. It is read once: keys that rotate need a new verifier.
+            algorithms, issuer, audience: as above; asymmetric algorithms only.
+
+        Raises:
+            LocalProtocolError: no set, or none of its keys fits the algorithms.
+        """
+        if frozenset(algorithms) & _SYMMETRIC:
+            raise LocalProtocolError("a published key cannot be an HMAC secret")
+        try:
+            keys = jwt.PyJWKSet.from_json(document).keys
+        except (jwt.PyJWTError, ValueError, TypeError, AttributeError, KeyError):
+            raise LocalProtocolError("this is no JWK set") from None
+        usable = {
+            key.key_id or "": key.key
+            for key in keys
+            if key.algorithm_name in algorithms and key.public_key_use in (None, "sig")
+        }
+        if not usable:
+            raise LocalProtocolError(f"the JWK set has no key for {', '.join(algorithms)}")
+        verifier = cls(
+            next(iter(usable.values())), algorithms=algorithms, issuer=issuer, audience=audience
+        )
+        verifier._keys = usable
+        return verifier
+
+    def _key_for(self, token: str) -> Any:
+        if self._keys is None:
+            return self._key
+        # `kid` is only a hint to which of our own keys to try; the signature decides.
+        key_id = jwt.get_unverified_header(token).get("kid", "")
+        if not isinstance(key_id, str) or key_id not in self._keys:
+            raise Rejected(ErrorCode.TOKEN_INVALID, "the token was signed with an unknown key")
+        return self._keys[key_id]
 
     def __repr__(self) -> str:
         return f"JWTVerifier(algorithms={self._algorithms}, key=<hidden>)"
@@ -101,7 +148,7 @@ class JWTVerifier:
                 warnings.simplefilter("ignore", jwt.warnings.InsecureKeyLengthWarning)
                 claims = self._jwt.decode(
                     token.reveal(),
-                    self._key,
+                    self._key_for(token.reveal()),
                     algorithms=self._algorithms,
                     issuer=self._issuer,
                     audience=self._audience,

@@ -1,7 +1,7 @@
-"""The `stompcore` command."""
+"""The `stompcore` command: `serve`, `token` and `demo`."""
 
 from __future__ import annotations
 
+from stompcore_cli._app import main
 
-def main() -> None:
-    """Run the command line."""
+__all__ = ["main"]
