@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from stompcore._events import Connected, Ended
@@ -56,6 +57,8 @@ def describe(notice: Notice) -> tuple[str, dict[str, str]]:
     match event:
         case Connected():
             fields |= {"subject": event.identity.subject, "version": event.version.value}
+            if event.valid_until < math.inf:
+                fields["valid_until"] = f"{event.valid_until:.3f}"
             return "connected", fields
         case Ended():
             if event.error_code is not None:
