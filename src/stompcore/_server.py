@@ -30,10 +30,11 @@ from stompcore._events import (
 )
 from stompcore._frames import CLIENT_COMMANDS, Command, Frame, error_frame
 from stompcore._headers import Headers, Version, negotiate_version
-from stompcore._heartbeat import BEAT, HeartBeats, heart_beat_header
+from stompcore._heartbeat import BEAT, HeartBeats, heart_beat_header, negotiate
 from stompcore._listening import Listening
 from stompcore._machine import Close, StateMachine
 from stompcore._outgoing import Receipts, SendQueue
+from stompcore._requests import acknowledged, sent, subscribed, unsubscribed
 from stompcore._state import SERVER_SESSION, ServerState, ServerTrigger
 from stompcore._timers import Timer, Timers
 from stompcore._transactions import Transactions
@@ -243,10 +244,7 @@ class ServerSession:
             "heart-beat": heart_beat_header(self._config.heart_beat),
         }
         self._queue_frame(Frame(Command.CONNECTED, headers))
-        try:
-            self._beats.start(self._config.heart_beat, self._connect, now=self._now)
-        except RemoteProtocolError as error:  # checked at CONNECT already
-            raise AssertionError from error
+        self._beats.start(self._config.heart_beat, self._connect, now=self._now)
         self._connect = Headers()
         self._events.append(Connected(identity=identity, version=version, valid_until=valid_until))
 
@@ -372,13 +370,13 @@ class ServerSession:
         try:
             match command:
                 case Command.SEND:
-                    self._handle_send(frame)
+                    self._take(sent(frame), headers)
                 case Command.SUBSCRIBE:
-                    self._handle_subscribe(headers)
+                    self._emit(subscribed(self._subscriptions.add(headers), headers))
                 case Command.UNSUBSCRIBE:
-                    self._handle_unsubscribe(headers)
+                    self._emit(unsubscribed(self._subscriptions.remove(headers), headers))
                 case Command.ACK | Command.NACK:
-                    self._handle_ack(command, headers)
+                    self._take(acknowledged(command, headers, self.version), headers)
                 case Command.BEGIN | Command.COMMIT | Command.ABORT:
                     self._handle_transaction(command, headers)
                 case Command.DISCONNECT:
@@ -405,7 +403,7 @@ class ServerSession:
                 (name.strip(" "), value.strip(" ")) for name, value in headers.pairs()
             )
         # A malformed header is refused now, not after somebody has judged the token.
-        HeartBeats(Timers()).start(self._config.heart_beat, headers, now=self._now)
+        negotiate(self._config.heart_beat, headers)
         self._connect = headers
         self._table.fire(ServerTrigger.CONNECT)
         # The token is not kept with the session; only what it says is.
@@ -422,59 +420,14 @@ class ServerSession:
         else:
             self.accept(identity, now=self._now)
 
-    def _handle_send(self, frame: Frame) -> None:
-        headers = frame.headers
-        event = Sent(
-            destination=headers["destination"],
-            headers=headers,
-            body=frame.body,
-            receipt_id=headers.get("receipt"),
-        )
-        if "transaction" in headers:
-            self._hold(headers["transaction"], event)
-        else:
-            self._emit(event)
-
-    def _handle_subscribe(self, headers: Headers) -> None:
-        subscription = self._subscriptions.add(headers)
-        self._emit(
-            Subscribed(
-                subscription=subscription.key,
-                destination=subscription.destination,
-                ack=subscription.ack,
-                headers=headers,
-                receipt_id=headers.get("receipt"),
-            )
-        )
-
-    def _handle_unsubscribe(self, headers: Headers) -> None:
-        subscription = self._subscriptions.remove(headers)
-        self._emit(
-            Unsubscribed(
-                subscription=subscription.key,
-                destination=subscription.destination,
-                receipt_id=headers.get("receipt"),
-            )
-        )
-
-    def _handle_ack(self, command: Command, headers: Headers) -> None:
-        if command is Command.NACK and self.version is Version.V1_0:
-            raise RemoteProtocolError(ErrorCode.PROTOCOL_VIOLATION, "STOMP 1.0 has no NACK.")
-        kind = Acked if command is Command.ACK else Nacked
-        event = kind(
-            ack_id=headers.get("id"),
-            message_id=headers.get("message-id"),
-            subscription=headers.get("subscription"),
-            receipt_id=headers.get("receipt"),
-        )
-        if "transaction" in headers:
-            self._hold(headers["transaction"], event)
-        else:
-            self._emit(event)
-
     # --- transactions ---------------------------------------------------------------------
 
-    def _hold(self, transaction: str, event: Sent | Acked | Nacked) -> None:
+    def _take(self, event: Sent | Acked | Nacked, headers: Headers) -> None:
+        """Hand out an event now, or hold it for its transaction's COMMIT."""
+        transaction = headers.get("transaction")
+        if transaction is None:
+            self._emit(event)
+            return
         self._transactions.add(transaction, event)
         # Its own RECEIPT says that it is part of the transaction; COMMIT's, that it was done.
         self._receipts.expect(event)
