@@ -13,6 +13,7 @@ from stompcore._auth import Token
 from stompcore._config import ClientConfig
 from stompcore._connection import ClientConnection, connect_headers
 from stompcore._credential import Credential
+from stompcore._current import CurrentConnection
 from stompcore._endings import DEFAULT_RULES, Rule, decide, in_words
 from stompcore._errors import (
     AuthenticationFailed,
@@ -67,7 +68,7 @@ from stompcore._state import (
     TokenState,
 )
 from stompcore._subscription import HeaderValue, Subscription, Subscriptions, acknowledgement
-from stompcore._timers import Timer, Timers
+from stompcore._timers import Timer
 from stompcore._url import parse_url
 
 __all__ = ["ClientSession"]
@@ -76,7 +77,7 @@ __all__ = ["ClientSession"]
 _BLAMELESS = frozenset({ErrorCode.GOING_AWAY, ErrorCode.SLOW_CONSUMER, ErrorCode.HEARTBEAT_TIMEOUT})
 
 
-class ClientSession:
+class ClientSession(CurrentConnection):
     """A client, without any I/O. Keeps `Machine`'s contract, and asks for deeds by `next_action`.
 
     Args:
@@ -101,21 +102,19 @@ class ClientSession:
         has_token: bool = True,
         rules: Sequence[Rule] = DEFAULT_RULES,
     ) -> None:
-        parse_url(url)
+        super().__init__(now=now)
         self.url = url
         self.epoch = 0
+        self._host = parse_url(url).host
         self._config = config
-        self._now = now
         self._rules = rules
         self._table = StateMachine(CONNECTION, ConnectionState.IDLE)
-        self._timers = Timers()
         self._redial = Redial(config.backoff, self._timers, random=random)
         self._credential = Credential(config, self._timers, random=random) if has_token else None
         self._events: deque[ClientEvent] = deque()
         self._actions: deque[Action] = deque()
-        self._connection: ClientConnection | None = None
         self._subscriptions = Subscriptions()
-        self._outbox = Outbox(config)
+        self._outbox = Outbox(config, self._timers)
 
     # --- what a caller reads --------------------------------------------------------------
 
@@ -130,19 +129,9 @@ class ClientSession:
         return self._credential.state if self._credential else TokenState.NONE
 
     @property
-    def connection(self) -> ClientConnection | None:
-        """The physical connection of the current epoch, if there is one."""
-        return self._connection
-
-    @property
     def unconfirmed(self) -> int:
         """How many messages' fate is open."""
         return len(self._outbox)
-
-    @property
-    def wants_read(self) -> bool:
-        """Always: a client has nobody to wait for before it can judge a frame."""
-        return True
 
     @property
     def closing(self) -> bool:
@@ -153,34 +142,6 @@ class ClientSession:
     def closed(self) -> bool:
         """It is over."""
         return self.state is ConnectionState.STOPPED
-
-    @property
-    def send_eof(self) -> bool:
-        """Whether to half-close the transport: never."""
-        return False
-
-    @property
-    def bytes_queued(self) -> int:
-        """Bytes that `data_to_send()` would return."""
-        return self._connection.bytes_queued if self._connection else 0
-
-    @property
-    def error(self) -> ErrorCode | None:
-        """The last `error-code` that a server sent, if it is one of ours."""
-        return self._connection.error if self._connection else None
-
-    def next_deadline(self) -> float | None:
-        """When to call `handle_timeout`, in Unix seconds, or None."""
-        own = self._timers.next_deadline()
-        theirs = self._connection.next_deadline() if self._connection else None
-        return min((each for each in (own, theirs) if each is not None), default=None)
-
-    def deadline_reason(self) -> Timer | None:
-        """What `next_deadline()` is for."""
-        own = self._timers.next_deadline()
-        if own is not None and own == self.next_deadline():
-            return self._timers.reason()
-        return self._connection.deadline_reason() if self._connection else None
 
     # --- what the user asks ---------------------------------------------------------------
 
@@ -206,7 +167,6 @@ class ClientSession:
         self._require_running()
         self._advance(now)
         message = self._outbox.add(destination, body, headers or {}, now=self._now)
-        self._arm_outbox()
         if self._is_open():
             self._send_message(message)
         return message.key
@@ -302,7 +262,7 @@ class ClientSession:
         if epoch != self.epoch or self.state is not ConnectionState.DIALING:
             return None
         token = self._credential.token if self._credential else None
-        headers = connect_headers(self._config, parse_url(self.url).host, token)
+        headers = connect_headers(self._config, self._host, token)
         self._table.fire(ConnectionTrigger.DIALED)
         self._timers.cancel(Timer.DIAL)
         self._connection = ClientConnection(self._config, headers, now=self._now)
@@ -336,19 +296,6 @@ class ClientSession:
 
     # --- the machine's verbs --------------------------------------------------------------
 
-    def receive_data(self, data: bytes, *, now: float) -> None:
-        """Bytes for the current connection, where no WebSocket endpoint stands before it."""
-        self._advance(now)
-        if self._connection is not None:
-            self._connection.receive_data(data, now=self._now)
-        self._fire_due()
-
-    def receive_eof(self, *, now: float) -> None:
-        """The current connection's transport has ended."""
-        self._advance(now)
-        if self._connection is not None:
-            self._connection.receive_eof(now=self._now)
-
     def handle_timeout(self, *, now: float) -> None:
         """Fire what is due. Legal early, late and twice."""
         self._advance(now)
@@ -357,19 +304,12 @@ class ClientSession:
         self._pull()
         self._fire_due()
 
-    def data_to_send(self) -> list[bytes]:
-        """What the current connection's transport should write."""
-        return self._connection.data_to_send() if self._connection is not None else []
-
     def next_event(self) -> ClientEvent | None:
         """The next event, or None. Reads on in the current connection when its own run out."""
         self._pull()
         return self._events.popleft() if self._events else None
 
     # --- time -----------------------------------------------------------------------------
-
-    def _advance(self, now: float) -> None:
-        self._now = max(self._now, now)
 
     def _fire_due(self) -> None:
         while (due := self._timers.pop_due(self._now)) is not None:
@@ -387,7 +327,6 @@ class ClientSession:
                 case Timer.OUTBOX:
                     for message in self._outbox.expired(self._now):
                         self._fail_message(message, MessageTimedOut("not confirmed in time"))
-                    self._arm_outbox()
                 case timer:  # pragma: no cover
                     raise AssertionError(timer)
 
@@ -441,7 +380,6 @@ class ClientSession:
         message = self._outbox.by_receipt(receipt_id)
         if message is not None and message.state is MessageState.IN_FLIGHT:
             self._outbox.settle(message, MessageTrigger.RECEIPT)
-            self._arm_outbox()
             self._events.append(Published(key=message.key))
             return
         subscription = self._subscriptions.by_receipt(receipt_id)
@@ -572,10 +510,6 @@ class ClientSession:
             self._send_frame(subscription.frame(self.epoch))
         except LocalProtocolError as error:
             self._end_subscription(subscription, error)
-        except Exception as error:
-            self._end_subscription(
-                subscription, LocalProtocolError(f"a header could not be evaluated: {error!r}")
-            )
 
     def _acknowledge(self, command: Command, delivered: Delivered, now: float) -> None:
         self._advance(now)
@@ -587,13 +521,6 @@ class ClientSession:
         self._send_frame(acknowledgement(command, delivered, version))
 
     # --- fates ----------------------------------------------------------------------------
-
-    def _arm_outbox(self) -> None:
-        expiry = self._outbox.next_expiry()
-        if expiry is None:
-            self._timers.cancel(Timer.OUTBOX)
-        else:
-            self._timers.set(Timer.OUTBOX, expiry)
 
     def _fail_message(self, message: OutgoingMessage, error: StompError) -> None:
         self._outbox.settle(message, MessageTrigger.FAIL)

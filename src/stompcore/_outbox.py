@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from stompcore._codec import encode_frame
 from stompcore._config import ClientConfig
@@ -11,6 +11,7 @@ from stompcore._frames import Command, Frame
 from stompcore._headers import Version
 from stompcore._machine import StateMachine
 from stompcore._state import MESSAGE, MessageState, MessageTrigger
+from stompcore._timers import Timer, Timers
 
 __all__ = ["Outbox", "OutgoingMessage"]
 
@@ -45,10 +46,12 @@ class Outbox:
 
     Args:
         config: for the bounds: `outbox_count`, `outbox_size` and `outbox_timeout`.
+        timers: of the machine that this is a part of: OUTBOX is set here.
     """
 
-    def __init__(self, config: ClientConfig) -> None:
+    def __init__(self, config: ClientConfig, timers: Timers) -> None:
         self._config = config
+        self._timers = timers
         self._messages: dict[int, OutgoingMessage] = {}
         self._size = 0
         self._last_key = 0
@@ -82,6 +85,7 @@ class Outbox:
         self._size += size
         message = OutgoingMessage(key, frame, size, now + config.outbox_timeout)
         self._messages[key] = message
+        self._arm()
         return message
 
     def queued(self) -> list[OutgoingMessage]:
@@ -106,17 +110,20 @@ class Outbox:
         message.fire(trigger)
         del self._messages[message.key]
         self._size -= message.size
+        self._arm()
 
-    def expired(self, now: float) -> Iterator[OutgoingMessage]:
+    def expired(self, now: float) -> list[OutgoingMessage]:
         """What is too old at `now`."""
-        return iter([each for each in self._messages.values() if now >= each.expires_at])
+        return [each for each in self._messages.values() if now >= each.expires_at]
 
     def pending(self) -> list[OutgoingMessage]:
         """Everything whose fate is open, in order."""
         return list(self._messages.values())
 
-    def next_expiry(self) -> float | None:
-        """When the oldest message gets too old."""
+    def _arm(self) -> None:
         # All have the same life-time, so the first is the oldest.
-        first = next(iter(self._messages.values()), None)
-        return None if first is None else first.expires_at
+        oldest = next(iter(self._messages.values()), None)
+        if oldest is None:
+            self._timers.cancel(Timer.OUTBOX)
+        else:
+            self._timers.set(Timer.OUTBOX, oldest.expires_at)

@@ -44,7 +44,11 @@ class Subscription:
         self._table.fire(trigger)
 
     def frame(self, epoch: int) -> Frame:
-        """SUBSCRIBE, with headers evaluated now: a frozen one would resend a dead token."""
+        """SUBSCRIBE, with headers evaluated now: a frozen one would resend a dead token.
+
+        Raises:
+            LocalProtocolError: a header's callable has failed.
+        """
         self.receipt_id = f"subscribe-{epoch}-{self.id}"
         headers = {
             "id": self.id,
@@ -53,7 +57,12 @@ class Subscription:
             "receipt": self.receipt_id,
         }
         for name, value in self.headers.items():
-            headers[name] = value if isinstance(value, str) else value()
+            try:
+                headers[name] = value if isinstance(value, str) else value()
+            except Exception as error:  # the user's code; its text may hold a secret
+                raise LocalProtocolError(
+                    f"the header {name} could not be evaluated: {type(error).__name__}"
+                ) from None
         return Frame(Command.SUBSCRIBE, headers)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import math
 
-__all__ = ["Timer", "Timers"]
+__all__ = ["Timer", "Timers", "earliest"]
 
 
 class Timer(enum.IntEnum):
@@ -81,3 +81,8 @@ class Timers:
         if not self._at:
             return None
         return min(self._at, key=lambda each: (self._at[each], each))
+
+
+def earliest(*deadlines: float | None) -> float | None:
+    """The first of these instants; None is none, and comes back if all are."""
+    return min((each for each in deadlines if each is not None), default=None)

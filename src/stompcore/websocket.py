@@ -37,7 +37,7 @@ from stompcore._events import ConnectionEvent, ServerEvent
 from stompcore._machine import Close, StateMachine
 from stompcore._server import ServerSession
 from stompcore._state import ENDPOINT, EndpointState, EndpointTrigger
-from stompcore._timers import Timer, Timers
+from stompcore._timers import Timer, Timers, earliest
 from stompcore._url import Target
 
 __all__ = ["SUBPROTOCOLS", "ClientEndpoint", "ServerEndpoint"]
@@ -81,8 +81,7 @@ class _Endpoint:
 
     def next_deadline(self) -> float | None:
         """When to call `handle_timeout`, in Unix seconds, or None."""
-        own, theirs = self._timers.next_deadline(), self._inner.next_deadline()
-        return min((each for each in (own, theirs) if each is not None), default=None)
+        return earliest(self._timers.next_deadline(), self._inner.next_deadline())
 
     def deadline_reason(self) -> Timer | None:
         """What `next_deadline()` is for."""
