@@ -53,11 +53,9 @@ from stompcore._events import (
 )
 from stompcore._frames import Command, Frame
 from stompcore._headers import Version
-from stompcore._machine import StateMachine
 from stompcore._outbox import Outbox, OutgoingMessage
 from stompcore._redial import Redial
 from stompcore._state import (
-    CONNECTION,
     ClientConnectionState,
     ConnectionState,
     ConnectionTrigger,
@@ -108,7 +106,6 @@ class ClientSession(CurrentConnection):
         self._host = parse_url(url).host
         self._config = config
         self._rules = rules
-        self._table = StateMachine(CONNECTION, ConnectionState.IDLE)
         self._redial = Redial(config.backoff, self._timers, random=random)
         self._credential = Credential(config, self._timers, random=random) if has_token else None
         self._events: deque[ClientEvent] = deque()
@@ -117,11 +114,6 @@ class ClientSession(CurrentConnection):
         self._outbox = Outbox(config, self._timers)
 
     # --- what a caller reads --------------------------------------------------------------
-
-    @property
-    def state(self) -> ConnectionState:
-        """Where the connection's table stands."""
-        return self._table.state
 
     @property
     def token_state(self) -> TokenState:
@@ -311,24 +303,23 @@ class ClientSession(CurrentConnection):
 
     # --- time -----------------------------------------------------------------------------
 
-    def _fire_due(self) -> None:
-        while (due := self._timers.pop_due(self._now)) is not None:
-            match due[0]:
-                case Timer.DIAL:
-                    self._ended(Disconnected(fault="dialling took too long"))
-                case Timer.TOKEN_FETCH:
-                    assert self._credential is not None
-                    generation = self._credential.generation
-                    self.token_failed(generation, permanent=False, now=self._now)
-                case Timer.TOKEN_RETRY | Timer.REDIAL:
-                    self._proceed()
-                case Timer.STABLE:
-                    self._redial.stable()
-                case Timer.OUTBOX:
-                    for message in self._outbox.expired(self._now):
-                        self._fail_message(message, MessageTimedOut("not confirmed in time"))
-                case timer:  # pragma: no cover
-                    raise AssertionError(timer)
+    def _fire(self, timer: Timer, due_at: float) -> None:
+        match timer:
+            case Timer.DIAL:
+                self._ended(Disconnected(fault="dialling took too long"))
+            case Timer.TOKEN_FETCH:
+                assert self._credential is not None
+                generation = self._credential.generation
+                self.token_failed(generation, permanent=False, now=self._now)
+            case Timer.TOKEN_RETRY | Timer.REDIAL:
+                self._proceed()
+            case Timer.STABLE:
+                self._redial.stable()
+            case Timer.OUTBOX:
+                for message in self._outbox.expired(self._now):
+                    self._fail_message(message, MessageTimedOut("not confirmed in time"))
+            case _:  # pragma: no cover
+                raise AssertionError(timer)
 
     # --- events of the connection ---------------------------------------------------------
 

@@ -22,20 +22,20 @@ from stompcore._events import (
 from stompcore._frames import SERVER_COMMANDS, Command, Frame
 from stompcore._headers import Version
 from stompcore._heartbeat import BEAT, HeartBeats, heart_beat_header
-from stompcore._machine import Close, StateMachine
+from stompcore._machine import Close, TimedMachine
 from stompcore._state import (
     CLIENT_CONNECTION,
     ClientConnectionState,
     ClientConnectionTrigger,
 )
-from stompcore._timers import Timer, Timers
+from stompcore._timers import Timer
 
 __all__ = ["ClientConnection", "connect_headers"]
 
 _DISCONNECT_RECEIPT = "disconnect"
 
 
-class ClientConnection:
+class ClientConnection(TimedMachine[ClientConnectionState, ClientConnectionTrigger]):
     """One STOMP connection of a client, without any I/O. Keeps `Machine`'s contract.
 
     CONNECT is queued at once. The connection ends with one `Disconnected`, which says all that is
@@ -51,14 +51,12 @@ class ClientConnection:
     def __init__(
         self, config: ClientConfig, connect_headers: Mapping[str, str], *, now: float
     ) -> None:
+        super().__init__(CLIENT_CONNECTION, ClientConnectionState.CONNECTING, now=now)
         self.version: Version | None = None
         self.close: Close | None = None
         #: A transport with a close of its own (WebSocket) tells more than an ERROR; wait for it.
         self.awaits_close = False
         self._config = config
-        self._now = now
-        self._table = StateMachine(CLIENT_CONNECTION, ClientConnectionState.CONNECTING)
-        self._timers = Timers()
         self._beats = HeartBeats(self._timers)
         self._decoder = FrameDecoder(config.limits)
         self._events: deque[ConnectionEvent] = deque()
@@ -78,16 +76,6 @@ class ClientConnection:
         self._timers.set(Timer.CONNECT, now + config.connect_timeout)
 
     # --- what a caller reads --------------------------------------------------------------
-
-    @property
-    def now(self) -> float:
-        """The latest instant that the connection was told, in Unix seconds."""
-        return self._now
-
-    @property
-    def state(self) -> ClientConnectionState:
-        """Where the connection's table stands."""
-        return self._table.state
 
     @property
     def wants_read(self) -> bool:
@@ -119,14 +107,6 @@ class ClientConnection:
         """The `error-code` of the server's ERROR, if it is one of ours."""
         code = self._error.error_code if self._error else ""
         return next((each for each in ErrorCode if each.value == code), None)
-
-    def next_deadline(self) -> float | None:
-        """When to call `handle_timeout`, in Unix seconds, or None."""
-        return self._timers.next_deadline()
-
-    def deadline_reason(self) -> Timer | None:
-        """What `next_deadline()` is for."""
-        return self._timers.reason()
 
     # --- what a transport tells -----------------------------------------------------------
 
@@ -164,11 +144,6 @@ class ClientConnection:
         self._advance(now)
         self._fault = self._fault or fault
         self._gone()
-
-    def handle_timeout(self, *, now: float) -> None:
-        """Fire what is due. Legal early, late and twice."""
-        self._advance(now)
-        self._fire_due()
 
     def data_to_send(self) -> list[bytes]:
         """What to write, in order."""
@@ -211,29 +186,24 @@ class ClientConnection:
 
     # --- inside ---------------------------------------------------------------------------
 
-    def _advance(self, now: float) -> None:
-        self._now = max(self._now, now)
-
-    def _fire_due(self) -> None:
-        while (due := self._timers.pop_due(self._now)) is not None:
-            timer, due_at = due
-            match timer:
-                case Timer.CONNECT:
-                    self._fault = "the server did not answer CONNECT in time"
+    def _fire(self, timer: Timer, due_at: float) -> None:
+        match timer:
+            case Timer.CONNECT:
+                self._fault = "the server did not answer CONNECT in time"
+                self._gone()
+            case Timer.PEER_SILENT:
+                if self._beats.is_dead(due_at, self._now):
+                    self._fault = "the server fell silent"
                     self._gone()
-                case Timer.PEER_SILENT:
-                    if self._beats.is_dead(due_at, self._now):
-                        self._fault = "the server fell silent"
-                        self._gone()
-                case Timer.HEART_BEAT:
-                    if self._output:
-                        self._beats.sent(self._now)
-                    else:
-                        self._queue(BEAT)
-                case Timer.CLOSE:
-                    self._gone()
-                case _:  # pragma: no cover
-                    raise AssertionError(timer)
+            case Timer.HEART_BEAT:
+                if self._output:
+                    self._beats.sent(self._now)
+                else:
+                    self._queue(BEAT)
+            case Timer.CLOSE:
+                self._gone()
+            case _:  # pragma: no cover
+                raise AssertionError(timer)
 
     def _drain_frames(self) -> None:
         """Read what came before the end: an ERROR may be the last thing in the buffer."""

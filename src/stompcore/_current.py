@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from stompcore._connection import ClientConnection
 from stompcore._errors import ErrorCode
-from stompcore._timers import Timer, Timers, earliest
+from stompcore._machine import TimedMachine
+from stompcore._state import CONNECTION, ConnectionState, ConnectionTrigger
+from stompcore._timers import Timer, earliest
 
 __all__ = ["CurrentConnection"]
 
 
-class CurrentConnection:
+class CurrentConnection(TimedMachine[ConnectionState, ConnectionTrigger]):
     """The half of `Machine`'s verbs that a client hands on to its current connection.
 
     Args:
@@ -17,8 +19,7 @@ class CurrentConnection:
     """
 
     def __init__(self, *, now: float) -> None:
-        self._now = now
-        self._timers = Timers()
+        super().__init__(CONNECTION, ConnectionState.IDLE, now=now)
         self._connection: ClientConnection | None = None
 
     @property
@@ -74,9 +75,3 @@ class CurrentConnection:
     def data_to_send(self) -> list[bytes]:
         """What the current connection's transport should write."""
         return self._connection.data_to_send() if self._connection is not None else []
-
-    def _advance(self, now: float) -> None:
-        self._now = max(self._now, now)
-
-    def _fire_due(self) -> None:
-        raise NotImplementedError

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
 from stompcore._errors import CloseCode, ErrorCode, LocalProtocolError
-from stompcore._timers import Timer
+from stompcore._timers import Timer, Timers
 
-__all__ = ["Close", "Machine", "StateMachine", "Table"]
+__all__ = ["Close", "Machine", "StateMachine", "Table", "TimedMachine"]
 
 S = TypeVar("S", bound=enum.Enum)
 T = TypeVar("T", bound=enum.Enum)
@@ -48,6 +48,54 @@ class StateMachine(Generic[S, T]):
                 f"{trigger.name} is not legal in the state {self.state.name}"
             ) from None
         return self.state
+
+
+class TimedMachine(Generic[S, T]):
+    """What every machine of the core is made of: a table, a clock that is told, and timers.
+
+    Args:
+        table, initial: as of `StateMachine`.
+        now: Unix seconds.
+    """
+
+    def __init__(self, table: Table[S, T], initial: S, *, now: float) -> None:
+        self._now = now
+        self._table = StateMachine(table, initial)
+        self._timers = Timers()
+
+    @property
+    def state(self) -> S:
+        """Where the machine's table stands."""
+        return self._table.state
+
+    @property
+    def now(self) -> float:
+        """The latest instant that the machine was told, in Unix seconds."""
+        return self._now
+
+    def next_deadline(self) -> float | None:
+        """When to call `handle_timeout`, in Unix seconds, or None."""
+        return self._timers.next_deadline()
+
+    def deadline_reason(self) -> Timer | None:
+        """What `next_deadline()` is for."""
+        return self._timers.reason()
+
+    def handle_timeout(self, *, now: float) -> None:
+        """Fire what is due at `now` (Unix seconds). Legal early, late and twice."""
+        self._advance(now)
+        self._fire_due()
+
+    def _advance(self, now: float) -> None:
+        self._now = max(self._now, now)
+
+    def _fire_due(self) -> None:
+        while (due := self._timers.pop_due(self._now)) is not None:
+            self._fire(*due)
+
+    def _fire(self, timer: Timer, due_at: float) -> None:
+        """`timer`, which was set for `due_at`, is due."""
+        raise NotImplementedError
 
 
 class Close:

@@ -32,11 +32,11 @@ from stompcore._frames import CLIENT_COMMANDS, Command, Frame, error_frame
 from stompcore._headers import Headers, Version, negotiate_version
 from stompcore._heartbeat import BEAT, HeartBeats, heart_beat_header, negotiate
 from stompcore._listening import Listening
-from stompcore._machine import Close, StateMachine
+from stompcore._machine import Close, TimedMachine
 from stompcore._outgoing import Receipts, SendQueue
 from stompcore._requests import acknowledged, sent, subscribed, unsubscribed
 from stompcore._state import SERVER_SESSION, ServerState, ServerTrigger
-from stompcore._timers import Timer, Timers
+from stompcore._timers import Timer
 from stompcore._transactions import Transactions
 
 __all__ = ["ServerSession"]
@@ -44,7 +44,7 @@ __all__ = ["ServerSession"]
 _EXPIRED_DETAIL = "The access token has expired. Get a new one and connect again."
 
 
-class ServerSession:
+class ServerSession(TimedMachine[ServerState, ServerTrigger]):
     """The server's side of one STOMP connection, without any I/O. Keeps `Machine`'s contract.
 
     Args:
@@ -62,6 +62,7 @@ class ServerSession:
         now: float,
         verifier: TokenVerifier | None = None,
     ) -> None:
+        super().__init__(SERVER_SESSION, ServerState.CONNECTING, now=now)
         limits = config.limits
         self.session_id = session_id
         self.identity: Identity | None = None
@@ -69,10 +70,7 @@ class ServerSession:
         self.close: Close | None = None
         self._config = config
         self._verifier = verifier
-        self._now = now
         self._valid_until = math.inf
-        self._table = StateMachine(SERVER_SESSION, ServerState.CONNECTING)
-        self._timers = Timers()
         self._beats = HeartBeats(self._timers)
         self._decoder = FrameDecoder(limits, max_frame_size=limits.frame_size_before_login)
         self._events: deque[ServerEvent] = deque()
@@ -84,14 +82,11 @@ class ServerSession:
         self._transport_token: Token | None = None
         self._connect: Headers = Headers()
         self._error: ErrorCode | None = None
+        self._is_eof = False
+        self._garbage: RemoteProtocolError | None = None
         self._timers.set(Timer.LOGIN, now + limits.login_timeout)
 
     # --- what a caller reads --------------------------------------------------------------
-
-    @property
-    def state(self) -> ServerState:
-        """Where the session's table stands."""
-        return self._table.state
 
     @property
     def valid_until(self) -> float:
@@ -131,14 +126,6 @@ class ServerSession:
         """Why the session was ended by us, if it was not in peace."""
         return self._error
 
-    def next_deadline(self) -> float | None:
-        """When to call `handle_timeout`, in Unix seconds, or None."""
-        return self._timers.next_deadline()
-
-    def deadline_reason(self) -> Timer | None:
-        """What `next_deadline()` is for."""
-        return self._timers.reason()
-
     # --- what a transport tells -----------------------------------------------------------
 
     def use_transport_token(self, token: Token | None) -> None:
@@ -166,19 +153,28 @@ class ServerSession:
         self._fire_due()
 
     def receive_eof(self, *, now: float) -> None:
-        """The peer has closed its side, or its connection is lost. Legal more than once."""
-        self._advance(now)
-        if self.closed:
-            return
-        if not self.closing:
-            self._over(Ended(error_code=None, detail="the peer left", clean=False))
-            self._output.clear()
-        self._gone()
+        """The peer has closed its side, or its connection is lost. Legal more than once.
 
-    def handle_timeout(self, *, now: float) -> None:
-        """Fire what is due at `now` (Unix seconds). Legal early, late and twice."""
+        "If the client disconnects, previously received frames SHOULD continue to get processed":
+        `next_event()` still brings them, and then `Ended`.
+        """
         self._advance(now)
-        self._fire_due()
+        self._is_eof = True
+        if self.closing:
+            self._gone()
+        elif self.state is ServerState.VERIFYING or not len(self._decoder):
+            self._leave()
+
+    def receive_garbage(self, detail: str, *, now: float) -> None:
+        """The layer below cannot read on. What it has read before still counts, then ERROR.
+
+        Args:
+            detail: one plain sentence for the peer.
+            now: Unix seconds.
+        """
+        self._advance(now)
+        if self._garbage is None:
+            self._garbage = RemoteProtocolError(ErrorCode.MALFORMED_FRAME, detail)
 
     def data_to_send(self) -> list[bytes]:
         """What to write, in order, each item one WebSocket message or one chunk of bytes."""
@@ -203,9 +199,14 @@ class ServerSession:
                 return None
             try:
                 frame = self._decoder.next_frame()
-                if frame is None:
+                if frame is not None:
+                    self._handle(frame)
+                elif self._garbage is not None:
+                    self._fail(self._garbage)
+                elif self._is_eof:
+                    self._leave()
+                else:
                     return None
-                self._handle(frame)
             except RemoteProtocolError as error:
                 self._fail(error)
         return self._events.popleft()
@@ -313,13 +314,6 @@ class ServerSession:
         self._fail(RemoteProtocolError(error_code, detail))
 
     # --- time -----------------------------------------------------------------------------
-
-    def _advance(self, now: float) -> None:
-        self._now = max(self._now, now)
-
-    def _fire_due(self) -> None:
-        while (due := self._timers.pop_due(self._now)) is not None:
-            self._fire(*due)
 
     def _fire(self, timer: Timer, due_at: float) -> None:
         match timer:
@@ -489,7 +483,10 @@ class ServerSession:
 
     def _begin_close(self, close: Close) -> None:
         self.close = close
-        self._timers.set(Timer.CLOSE, self._now + self._config.limits.close_timeout)
+        if self._is_eof:
+            self._gone()
+        else:
+            self._timers.set(Timer.CLOSE, self._now + self._config.limits.close_timeout)
 
     def _over(self, ended: Ended) -> None:
         """Forget what the peer had, and tell the caller once."""
@@ -501,10 +498,16 @@ class ServerSession:
         # Work that was taken in but not handed out yet was accepted: it is still told, in order.
         self._events.append(ended)
 
+    def _leave(self) -> None:
+        """The peer has gone without a word."""
+        self._over(Ended(error_code=None, detail="the peer left", clean=False))
+        self._gone()
+
     def _gone(self) -> None:
         if not self.closed:
             self._table.fire(ServerTrigger.GONE)
         self._timers.clear()
+        self._output.clear()
 
     # --- frames out -----------------------------------------------------------------------
 

@@ -34,10 +34,10 @@ from stompcore._config import ServerConfig
 from stompcore._connection import ClientConnection
 from stompcore._errors import CloseCode, ErrorCode
 from stompcore._events import ConnectionEvent, ServerEvent
-from stompcore._machine import Close, StateMachine
+from stompcore._machine import Close, TimedMachine
 from stompcore._server import ServerSession
 from stompcore._state import ENDPOINT, EndpointState, EndpointTrigger
-from stompcore._timers import Timer, Timers, earliest
+from stompcore._timers import Timer, earliest
 from stompcore._url import Target
 
 __all__ = ["SUBPROTOCOLS", "ClientEndpoint", "ServerEndpoint"]
@@ -51,23 +51,16 @@ _HeaderList: TypeAlias = list[tuple[bytes, bytes]]
 _RESERVED_CODES = frozenset({CloseCode.NO_STATUS, CloseCode.ABNORMAL, 1015})
 
 
-class _Endpoint:
+class _Endpoint(TimedMachine[EndpointState, EndpointTrigger]):
     """What both roles share: everything behind the opening handshake."""
 
     def __init__(self, role: ConnectionType, *, now: float, close_timeout: float) -> None:
-        self._now = now
+        super().__init__(ENDPOINT, EndpointState.HANDSHAKE, now=now)
         self._close_timeout = close_timeout
         self._wire = WSConnection(role)
-        self._table = StateMachine(ENDPOINT, EndpointState.HANDSHAKE)
-        self._timers = Timers()
         self._output: deque[bytes] = deque()
         self._pong: bytes | None = None
         self._deaf = False  # after garbage, the frames' boundaries are lost
-
-    @property
-    def state(self) -> EndpointState:
-        """Where the endpoint's table stands."""
-        return self._table.state
 
     @property
     def closed(self) -> bool:
@@ -123,15 +116,11 @@ class _Endpoint:
     def _handshake_timed_out(self) -> None:
         raise NotImplementedError
 
-    def _advance(self, now: float) -> None:
-        self._now = max(self._now, now)
-
-    def _fire_due(self) -> None:
-        while (due := self._timers.pop_due(self._now)) is not None:
-            if due[0] is Timer.HANDSHAKE:
-                self._handshake_timed_out()
-            else:
-                self._gone()
+    def _fire(self, timer: Timer, due_at: float) -> None:
+        if timer is Timer.HANDSHAKE:
+            self._handshake_timed_out()
+        else:
+            self._gone()
 
     def _receive_frames(self, data: bytes) -> None:
         # wsproto raises for data behind a close, and garbage cannot be read on from.
@@ -367,9 +356,7 @@ class ServerEndpoint(_Endpoint):
     # --- the session's end ----------------------------------------------------------------
 
     def _garbage(self, code: int) -> None:
-        self.session.end(
-            ErrorCode.MALFORMED_FRAME, "The bytes are not WebSocket frames.", now=self._now
-        )
+        self.session.receive_garbage("The bytes are not WebSocket frames.", now=self._now)
 
     def _peer_closed(self, close: Close) -> None:
         self.session.receive_eof(now=self._now)
