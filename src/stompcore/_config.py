@@ -6,12 +6,17 @@ Durations are seconds (float), sizes are bytes.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 
 from stompcore._errors import LocalProtocolError
 
 __all__ = ["Backoff", "ClientConfig", "HeartBeat", "Limits", "ServerConfig"]
+
+
+# None of these can stand in a header of CONNECT or CONNECTED, which have no escapes.
+_NO_HEADER = re.compile(r"[\r\n\0]")
 
 
 def _require(condition: bool, sentence: str) -> None:
@@ -120,6 +125,7 @@ class ServerConfig:
 
     def __post_init__(self) -> None:
         _require(0 <= self.leeway < math.inf, "leeway must be 0 or more")
+        _require(not _NO_HEADER.search(self.server), "server must be one line")
         _require(self.path.startswith("/"), "path must start with /")
 
 
@@ -163,6 +169,8 @@ class ClientConfig:
     subscription_buffer: int = 1000
 
     def __post_init__(self) -> None:
+        for text in (self.host, self.login):
+            _require(not _NO_HEADER.search(text or ""), "host and login must be one line")
         for name in (
             "dial_timeout",
             "connect_timeout",

@@ -64,9 +64,8 @@ def _words(ending: Disconnected) -> str:
     return "\n".join(words)
 
 
-_EXPIRED = (
-    r"(token|jwt|credential|session)s?\b.{0,40}\bexpired|expired.{0,40}\b(token|jwt|credential)"
-)
+# In words, and in identifiers such as `expired_token` or `ExpiredJwtException`.
+_EXPIRED = r"(token|jwt|credential|session).{0,40}expired|expired.{0,40}(token|jwt|credential)"
 
 DEFAULT_RULES: tuple[Rule, ...] = (
     # Our own servers, and whoever adopts their words.

@@ -146,24 +146,24 @@ _MUST_ESCAPE = {
 # One pass, left to right: a sequential replace turns `a\\nb` into `a\` + LF + `b`.
 _ESCAPED = re.compile(r"\\.?", re.DOTALL)
 
-# What no escape of a version can carry. NUL would end the frame in most peers' parsers. A lone
-# carriage return is an ordinary octet in 1.0 and 1.1.
+# What no escape of a version can carry. NUL would end the frame in most peers' parsers, and half
+# a surrogate pair has no UTF-8. A lone carriage return is an ordinary octet in 1.0 and 1.1.
 _INEXPRESSIBLE_NAME = {
-    Version.V1_0: re.compile(r"[\n\0:]"),
-    Version.V1_1: re.compile(r"\0"),
-    Version.V1_2: re.compile(r"\0"),
+    Version.V1_0: re.compile(r"[\n\0:\ud800-\udfff]"),
+    Version.V1_1: re.compile(r"[\0\ud800-\udfff]"),
+    Version.V1_2: re.compile(r"[\0\ud800-\udfff]"),
 }
 _INEXPRESSIBLE_VALUE = {
-    Version.V1_0: re.compile(r"[\n\0]"),
-    Version.V1_1: re.compile(r"\0"),
-    Version.V1_2: re.compile(r"\0"),
+    Version.V1_0: re.compile(r"[\n\0\ud800-\udfff]"),
+    Version.V1_1: re.compile(r"[\0\ud800-\udfff]"),
+    Version.V1_2: re.compile(r"[\0\ud800-\udfff]"),
 }
 
 
 def can_express(name: str, value: str, version: Version) -> bool:
     """Whether `version` can carry this header.
 
-    STOMP 1.0 has no escapes, and no version can carry a NUL.
+    STOMP 1.0 has no escapes, and no version can carry a NUL or what is not Unicode text.
     """
     return not (
         not name
@@ -180,7 +180,7 @@ def escape(text: str, version: Version) -> str:
             injection.
     """
     if _INEXPRESSIBLE_VALUE[version].search(text):
-        raise LocalProtocolError(f"STOMP {version} cannot carry this control character in a header")
+        raise LocalProtocolError(f"STOMP {version} cannot carry this character in a header")
     pattern = _MUST_ESCAPE.get(version)
     if pattern is None or not pattern.search(text):
         return text

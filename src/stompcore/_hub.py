@@ -33,6 +33,7 @@ class Notice(NamedTuple):
 
     session_id: str
     event: Connected | ConnectRequested | Ended
+    subject: str | None = None  # None before the token was accepted
 
 
 class Hub:
@@ -158,14 +159,14 @@ class Hub:
         reached: set[str] = set()
         match event:
             case Connected() | ConnectRequested():
-                self._notices.append(Notice(session_id, event))
+                self._notices.append(Notice(session_id, event, _subject(session)))
                 return reached
             case Ended():
                 # At once, not when the transport is gone: a peer that is being cut off, however
                 # slowly, must not go on listening.
                 self.broker.drop(session_id)
                 del self._sessions[session_id]
-                self._notices.append(Notice(session_id, event))
+                self._notices.append(Notice(session_id, event, _subject(session)))
                 return reached
         try:
             match event:
@@ -192,3 +193,7 @@ class Hub:
                 session.deliver(subscription, message, now=now)
                 reached.add(session_id)
         return reached
+
+
+def _subject(session: ServerSession) -> str | None:
+    return None if session.identity is None else session.identity.subject

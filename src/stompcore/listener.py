@@ -54,9 +54,11 @@ def describe(notice: Notice) -> tuple[str, dict[str, str]]:
     """A log line for `notice`: what happened, and its fields. Never a token."""
     event = notice.event
     fields = {"session": notice.session_id}
+    if notice.subject is not None:
+        fields["subject"] = notice.subject
     match event:
         case Connected():
-            fields |= {"subject": event.identity.subject, "version": event.version.value}
+            fields["version"] = event.version.value
             if event.valid_until < math.inf:
                 fields["valid_until"] = f"{event.valid_until:.3f}"
             return "connected", fields

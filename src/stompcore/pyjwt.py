@@ -103,23 +103,27 @@ class JWTVerifier:
         Raises:
             LocalProtocolError: no set, or none of its keys fits the algorithms.
         """
-        if frozenset(algorithms) & _SYMMETRIC:
+        chosen = frozenset(algorithms)
+        if chosen & _SYMMETRIC or any(name.lower() == "none" for name in chosen):
             raise LocalProtocolError("a published key cannot be an HMAC secret")
         try:
             keys = jwt.PyJWKSet.from_json(document).keys
-        except (jwt.PyJWTError, ValueError, TypeError, AttributeError, KeyError):
+        except (jwt.PyJWTError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
             raise LocalProtocolError("this is no JWK set") from None
-        usable = {
-            key.key_id or "": key.key
+        usable = [
+            key
             for key in keys
-            if key.algorithm_name in algorithms and key.public_key_use in (None, "sig")
-        }
+            if key.algorithm_name in chosen and key.public_key_use in (None, "sig")
+        ]
         if not usable:
-            raise LocalProtocolError(f"the JWK set has no key for {', '.join(algorithms)}")
+            raise LocalProtocolError(f"the JWK set has no key for {', '.join(sorted(chosen))}")
+        # A set may mix kinds of keys, so no one of them has to fit every algorithm.
+        first = usable[0]
         verifier = cls(
-            next(iter(usable.values())), algorithms=algorithms, issuer=issuer, audience=audience
+            first.key, algorithms=[first.algorithm_name], issuer=issuer, audience=audience
         )
-        verifier._keys = usable
+        verifier._algorithms = sorted(chosen)
+        verifier._keys = {key.key_id or "": key.key for key in usable}
         return verifier
 
     def _key_for(self, token: str) -> Any:
@@ -145,7 +149,8 @@ class JWTVerifier:
         try:
             with warnings.catch_warnings():
                 # A short HMAC key is the operator's concern at start-up, not at every CONNECT.
-                warnings.simplefilter("ignore", jwt.warnings.InsecureKeyLengthWarning)
+                # Its category is newer than the oldest PyJWT that we work with, so by no name.
+                warnings.simplefilter("ignore")
                 claims = self._jwt.decode(
                     token.reveal(),
                     self._key_for(token.reveal()),
