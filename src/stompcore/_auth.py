@@ -136,12 +136,12 @@ def validity(identity: Identity, *, leeway: float, now: float) -> float:
         Rejected: it has expired already, or is not valid yet (RFC 7519 section 4.1.5).
     """
     if identity.not_before is not None and now < identity.not_before - leeway:
-        raise Rejected(ErrorCode.TOKEN_INVALID, "the token is not valid yet")
+        raise Rejected(ErrorCode.TOKEN_INVALID, "The token is not valid yet.")
     if identity.expires_at is None:
         return math.inf
     valid_until = min(identity.expires_at + leeway, now + MAX_LIFETIME)
     if now >= valid_until:
-        raise Rejected(ErrorCode.TOKEN_EXPIRED, "the token has expired")
+        raise Rejected(ErrorCode.TOKEN_EXPIRED, "The token has expired.")
     return valid_until
 
 

@@ -43,10 +43,10 @@ def content_length(headers: Headers) -> int | None:
     if value is None:
         return None
     if len(set(headers.get_all("content-length"))) > 1:
-        raise _malformed("content-length is given twice with different values")
+        raise _malformed("Content-length is given twice with different values.")
     digits = value.strip(" ")
     if not (digits.isascii() and digits.isdigit() and len(digits) <= _MAX_DIGITS):
-        raise _malformed("content-length is not a number")
+        raise _malformed("Content-length is not a number.")
     return int(digits)
 
 
@@ -123,7 +123,7 @@ class FrameDecoder:
                 if position + 1 == end:
                     break  # the LF may come in the next chunk
                 if buffer[position + 1] != 10:
-                    raise _malformed("a carriage return without a line feed between frames")
+                    raise _malformed("A carriage return stands between frames without a line feed.")
             elif octet not in (10, 0):
                 self._position = position
                 self._scanned = max(self._scanned, position)
@@ -148,7 +148,7 @@ class FrameDecoder:
             self._scanned = len(buffer)
             return None
         if body_at - start > self.max_frame_size:
-            raise _too_large("a frame is larger than this server accepts")
+            raise _too_large("A frame is larger than accepted.")
         command, headers = self._parse_head(bytes(buffer[start:end]))
         receipt_id = headers.get("receipt")
         try:
@@ -157,7 +157,7 @@ class FrameDecoder:
             error.receipt_id = receipt_id
             raise
         if length is not None and body_at - start + length > self.max_frame_size:
-            raise _too_large("a frame is larger than this server accepts", receipt_id)
+            raise _too_large("A frame is larger than accepted.", receipt_id)
         self._scanned = body_at
         return command, headers, body_at, length
 
@@ -166,40 +166,40 @@ class FrameDecoder:
         buffer, start, limits = self._buffer, self._position, self._limits
         size = len(buffer) - start
         if size > self.max_frame_size:
-            raise _too_large("a frame is larger than this server accepts")
+            raise _too_large("A frame is larger than accepted.")
         # CR and LF are not part of the command itself.
         longest = limits.command_size + 2
         if size > longest and buffer.find(b"\n", start, start + longest) < 0:
-            raise _malformed("the command is too long")
+            raise _malformed("The command is too long.")
         if buffer.find(b"\0", resume) >= 0:
-            raise _malformed("a frame ends before its blank line")
+            raise _malformed("A frame ends before its blank line.")
         if size > limits.header_line_size:
             line_at = buffer.rfind(b"\n", start)
             if len(buffer) - line_at > limits.header_line_size + 2:
-                raise _too_large("a header line is longer than this server accepts")
+                raise _too_large("A header line is longer than accepted.")
 
     def _parse_head(self, head: bytes) -> tuple[Command, Headers]:
         if b"\0" in head:
-            raise _malformed("a frame ends before its blank line")
+            raise _malformed("A frame ends before its blank line.")
         limits, version = self._limits, self.version
         try:
             text = head.decode()
         except UnicodeDecodeError:
-            raise _malformed("the headers are not UTF-8") from None
+            raise _malformed("The headers are not UTF-8.") from None
         lines = text.split("\n")
         if version in (None, Version.V1_2) and "\r" in text:
             lines = [line[:-1] if line.endswith("\r") else line for line in lines]
             if any("\r" in line for line in lines):
-                raise _malformed("a carriage return without a line feed in a header")
+                raise _malformed("A carriage return stands in a header without a line feed.")
         name = lines[0]
         if len(name) > limits.command_size:
-            raise _malformed("the command is too long")
+            raise _malformed("The command is too long.")
         if len(lines) - 1 > limits.headers:
-            raise _too_large("a frame has more headers than this server accepts")
+            raise _too_large("A frame has more headers than accepted.")
         if len(head) > limits.header_line_size and any(
             len(line.encode()) > limits.header_line_size for line in lines
         ):
-            raise _too_large("a header line is longer than this server accepts")
+            raise _too_large("A header line is longer than accepted.")
         command = _COMMANDS.get(name)
         pairs = []
         escaped = version is not None and command not in _UNESCAPED and "\\" in text
@@ -212,13 +212,13 @@ class FrameDecoder:
                 assert version is not None
                 key, value = unescape(key, version), unescape(value, version)
             if not (colon and key):
-                raise _malformed("a header line has no name or no colon")
+                raise _malformed("A header line has no name or no colon.")
             pairs.append((key, value))
         headers = Headers(pairs)
         if command is None:
             raise RemoteProtocolError(
                 ErrorCode.PROTOCOL_VIOLATION,
-                "the command is unknown",
+                "The command is unknown.",
                 receipt_id=headers.get("receipt"),
             )
         return command, headers
@@ -231,9 +231,7 @@ class FrameDecoder:
             end = buffer.find(b"\0", self._scanned)
             if end < 0:
                 if len(buffer) - self._position > self.max_frame_size:
-                    raise _too_large(
-                        "a frame is larger than this server accepts", headers.get("receipt")
-                    )
+                    raise _too_large("A frame is larger than accepted.", headers.get("receipt"))
                 self._scanned = len(buffer)
                 return None
         else:
@@ -242,11 +240,11 @@ class FrameDecoder:
                 return None
             if buffer[end] != 0:
                 raise _malformed(
-                    "the octet after content-length octets of body is not NUL",
+                    "The octet after content-length octets of body is not NUL.",
                     headers.get("receipt"),
                 )
         if end - self._position > self.max_frame_size:
-            raise _too_large("a frame is larger than this server accepts", headers.get("receipt"))
+            raise _too_large("A frame is larger than accepted.", headers.get("receipt"))
         body = bytes(memoryview(buffer)[body_at:end]) if end > body_at else b""
         self._position = self._scanned = end + 1
         self._head = None
@@ -258,15 +256,15 @@ class FrameDecoder:
     def _check_frame(self, command: Command, headers: Headers, body: bytes) -> None:
         version = self.version
         if body and command not in BODY_COMMANDS and version is not Version.V1_0:
-            raise _malformed(f"a {command} frame cannot have a body", headers.get("receipt"))
+            raise _malformed(f"A {command} frame cannot have a body.", headers.get("receipt"))
         for name in required(command, version or Version.V1_0):
             if name not in headers:
                 raise _malformed(
-                    f"a {command} frame needs the header {name}", headers.get("receipt")
+                    f"A {command} frame needs the header {name}.", headers.get("receipt")
                 )
         if headers.is_repeated and len(set(headers.get_all("destination"))) > 1:
             raise _malformed(
-                "destination is given twice with different values", headers.get("receipt")
+                "Destination is given twice with different values.", headers.get("receipt")
             )
 
 

@@ -217,7 +217,7 @@ class ClientConnection(TimedMachine[ClientConnectionState, ClientConnectionTrigg
                 return False
             self._handle(frame)
         except RemoteProtocolError as error:
-            self._fault = str(error)
+            self._fault = f"the server broke the protocol: {error}"
             self._gone()
         return True
 

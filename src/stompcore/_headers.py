@@ -125,7 +125,7 @@ def negotiate_version(headers: Headers) -> Version:
     if not common:
         raise RemoteProtocolError(
             ErrorCode.UNSUPPORTED_VERSION,
-            f"Supported protocol versions are {' '.join(Version)}",
+            f"Supported protocol versions are {' '.join(Version)}.",
             headers={"version": ",".join(Version)},
         )
     return common[-1]
@@ -203,5 +203,5 @@ def unescape(text: str, version: Version) -> str:
     except KeyError:
         raise RemoteProtocolError(
             ErrorCode.MALFORMED_FRAME,
-            f"a header has an escape that STOMP {version} does not define",
+            f"A header has an escape that STOMP {version} does not define.",
         ) from None

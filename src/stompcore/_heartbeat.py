@@ -31,7 +31,7 @@ def _parse(headers: Headers) -> tuple[float, float]:
         part.isascii() and part.isdigit() and len(part) <= _MAX_DIGITS for part in numbers
     ):
         raise RemoteProtocolError(
-            ErrorCode.MALFORMED_FRAME, "heart-beat is not two numbers with a comma between them"
+            ErrorCode.MALFORMED_FRAME, "Heart-beat is not two numbers with a comma between them."
         )
     return int(numbers[0]) / 1000, int(numbers[1]) / 1000
 

@@ -32,7 +32,7 @@ def _instant(claims: dict[str, Any], name: str) -> float:
     value = claims[name]
     # bool is an int in Python, and NaN would never expire.
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
-        raise Rejected(ErrorCode.TOKEN_INVALID, f"the claim {name} is not a number")
+        raise Rejected(ErrorCode.TOKEN_INVALID, f"The claim {name} is not a number.")
     # JSON knows Infinity (in Python) and integers that no float can hold.
     return float(max(-_FAR, min(_FAR, value)))
 
@@ -132,7 +132,7 @@ class JWTVerifier:
         # `kid` is only a hint to which of our own keys to try; the signature decides.
         key_id = jwt.get_unverified_header(token).get("kid", "")
         if not isinstance(key_id, str) or key_id not in self._keys:
-            raise Rejected(ErrorCode.TOKEN_INVALID, "the token was signed with an unknown key")
+            raise Rejected(ErrorCode.TOKEN_INVALID, "The token was signed with an unknown key.")
         return self._keys[key_id]
 
     def __repr__(self) -> str:
@@ -145,7 +145,7 @@ class JWTVerifier:
             Rejected: `token-missing`, or `token-invalid`.
         """
         if token is None:
-            raise Rejected(ErrorCode.TOKEN_MISSING, "CONNECT needs an access token")
+            raise Rejected(ErrorCode.TOKEN_MISSING, "CONNECT needs an access token.")
         try:
             with warnings.catch_warnings():
                 # A short HMAC key is the operator's concern at start-up, not at every CONNECT.
@@ -160,22 +160,22 @@ class JWTVerifier:
                     options=self._options,
                 )
         except jwt.InvalidAudienceError:
-            raise Rejected(ErrorCode.TOKEN_INVALID, "the token is for another audience") from None
+            raise Rejected(ErrorCode.TOKEN_INVALID, "The token is for another audience.") from None
         except jwt.InvalidIssuerError:
-            raise Rejected(ErrorCode.TOKEN_INVALID, "the token is from another issuer") from None
+            raise Rejected(ErrorCode.TOKEN_INVALID, "The token is from another issuer.") from None
         except jwt.MissingRequiredClaimError as error:
-            raise Rejected(ErrorCode.TOKEN_INVALID, f"the token has no {error.claim}") from None
+            raise Rejected(ErrorCode.TOKEN_INVALID, f"The token has no {error.claim}.") from None
         except jwt.PyJWTError:
-            raise Rejected(ErrorCode.TOKEN_INVALID, "the token cannot be verified") from None
+            raise Rejected(ErrorCode.TOKEN_INVALID, "The token cannot be verified.") from None
         except (ValueError, TypeError, RecursionError, OverflowError):
-            raise Rejected(ErrorCode.TOKEN_INVALID, "the token cannot be verified") from None
+            raise Rejected(ErrorCode.TOKEN_INVALID, "The token cannot be verified.") from None
         return _identity(claims)
 
 
 def _identity(claims: dict[str, Any]) -> Identity:
     subject = claims["sub"]
     if not isinstance(subject, str) or not subject:
-        raise Rejected(ErrorCode.TOKEN_INVALID, "the claim sub is not text")
+        raise Rejected(ErrorCode.TOKEN_INVALID, "The claim sub is not text.")
     token_id = claims.get("jti")
     return Identity(
         subject=subject,
