@@ -160,15 +160,16 @@ class _AsyncioBackground:
         """Start it, and return what cancels it."""
         task = asyncio.get_running_loop().create_task(function())
         self._tasks.append(task)
-        return lambda: bool(task.cancel()) and None
+        def cancel() -> None:
+            task.cancel()
+
+        return cancel
 
     async def __aexit__(self, *exc: object) -> None:
         for task in self._tasks:
             task.cancel()
         for result in await asyncio.gather(*self._tasks, return_exceptions=True):
-            if isinstance(result, BaseException) and not isinstance(
-                result, asyncio.CancelledError
-            ):
+            if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
                 raise result
 
 

@@ -7,8 +7,6 @@ import time
 
 import pytest
 import trustme
-
-from stompcore import ConnectionEnded, Resubscribed, TokenReason
 from tests.adapters.contract.runtime import (
     QUICK,
     Runtime,
@@ -19,6 +17,8 @@ from tests.adapters.contract.runtime import (
     raw_connect,
     url,
 )
+
+from stompcore import ConnectionEnded, Resubscribed, TokenReason
 
 ROOM = "/topic/room"
 
