@@ -160,6 +160,7 @@ class _AsyncioBackground:
         """Start it, and return what cancels it."""
         task = asyncio.get_running_loop().create_task(function())
         self._tasks.append(task)
+
         def cancel() -> None:
             task.cancel()
 
