@@ -269,8 +269,9 @@ class ClientSession(CurrentConnection):
     def token(self, generation: int, token: str, *, now: float) -> None:
         """Answer `FetchToken`. Dropped if it is not the fetch that is under way."""
         self._advance(now)
-        if not token:
-            # An empty answer means what an exception means: no token this time.
+        token = token.strip()  # a file's last line end, for example
+        if not (token.isascii() and token.isprintable() and token):
+            # No token this time: what cannot stand in a header means what an exception means.
             self.token_failed(generation, permanent=False, now=now)
         elif self._credential is not None and self._credential.arrived(generation, Token(token)):
             self._events.append(TokenReceived(generation=generation))

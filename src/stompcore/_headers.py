@@ -147,9 +147,10 @@ _MUST_ESCAPE = {
 _ESCAPED = re.compile(r"\\.?", re.DOTALL)
 
 # What no escape of a version can carry. NUL would end the frame in most peers' parsers, and half
-# a surrogate pair has no UTF-8. A lone carriage return is an ordinary octet in 1.0 and 1.1.
+# a surrogate pair has no UTF-8. A lone carriage return is an ordinary octet in 1.0 and 1.1. Peers
+# of 1.0 trim, which would turn a padded name into another one: ` content-length` is forgery.
 _INEXPRESSIBLE_NAME = {
-    Version.V1_0: re.compile(r"[\n\0:\ud800-\udfff]"),
+    Version.V1_0: re.compile(r"[\n\0:\ud800-\udfff]|^ | $"),
     Version.V1_1: re.compile(r"[\0\ud800-\udfff]"),
     Version.V1_2: re.compile(r"[\0\ud800-\udfff]"),
 }

@@ -16,6 +16,7 @@ from stompcore._timers import Timer, Timers
 __all__ = ["Outbox", "OutgoingMessage"]
 
 _PREFIX = "message-"
+_MAX_DIGITS = 18
 _RESERVED = frozenset({"destination", "receipt", "content-length", "transaction"})
 
 
@@ -103,7 +104,10 @@ class Outbox:
         if receipt_id is None or not receipt_id.startswith(_PREFIX):
             return None
         digits = receipt_id[len(_PREFIX) :]
-        return self._messages.get(int(digits)) if digits.isascii() and digits.isdigit() else None
+        # Python refuses to convert thousands of digits, and the server chose these.
+        if not (digits.isascii() and digits.isdigit() and len(digits) <= _MAX_DIGITS):
+            return None
+        return self._messages.get(int(digits))
 
     def settle(self, message: OutgoingMessage, trigger: MessageTrigger) -> None:
         """A message has met its fate (RECEIPT or FAIL)."""

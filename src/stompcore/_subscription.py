@@ -58,11 +58,14 @@ class Subscription:
         }
         for name, value in self.headers.items():
             try:
-                headers[name] = value if isinstance(value, str) else value()
+                text: object = value if isinstance(value, str) else value()
             except Exception as error:  # the user's code; its text may hold a secret
                 raise LocalProtocolError(
                     f"the header {name} could not be evaluated: {type(error).__name__}"
                 ) from None
+            if not isinstance(text, str):
+                raise LocalProtocolError(f"the header {name} is not a string")
+            headers[name] = text
         return Frame(Command.SUBSCRIBE, headers)
 
 

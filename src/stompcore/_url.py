@@ -56,7 +56,7 @@ def parse_url(url: str) -> Target:
         url: ``ws://``, ``wss://``, ``stomp://`` (or ``tcp://``), ``stomps://`` (or ``ssl://``).
 
     Raises:
-        LocalProtocolError: another scheme, no host, a bad port, or credentials in it.
+        LocalProtocolError: another scheme, no host, a bad host or port, or credentials in it.
     """
     try:
         parts = urlsplit(url)
@@ -67,6 +67,8 @@ def parse_url(url: str) -> Target:
         raise LocalProtocolError(f"a URL starts with one of {', '.join(_SCHEMES)} and ://")
     if not host:
         raise LocalProtocolError("the URL has no host")
+    if not host.isascii() or not host.isprintable() or any(each in " \\" for each in host):
+        raise LocalProtocolError("the host of the URL must be a host name in ASCII, or an address")
     if "@" in parts.netloc:
         # URLs end up in logs.
         raise LocalProtocolError("credentials do not belong in a URL")
@@ -74,6 +76,6 @@ def parse_url(url: str) -> Target:
     path = parts.path or "/"
     if parts.query:
         path = f"{path}?{parts.query}"
-    if not path.isascii() or any(each <= " " for each in path):
+    if not path.isascii() or not path.isprintable() or " " in path:
         raise LocalProtocolError("the path of the URL must be percent-encoded")
     return Target(is_websocket, is_tls, host, default_port if port is None else port, path)
