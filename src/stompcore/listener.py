@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from stompcore._events import Connected, Ended
@@ -11,7 +12,7 @@ from stompcore._server import ServerSession
 from stompcore._url import format_host
 from stompcore.websocket import ServerEndpoint
 
-__all__ = ["Address", "Listener", "describe", "open_machine"]
+__all__ = ["Address", "Listener", "LogLine", "log_lines", "open_machine"]
 
 #: (host, port); port 0 takes any that is free.
 Address = tuple[str, int]
@@ -50,8 +51,27 @@ def open_machine(
     return ServerEndpoint(session, hub.config, now=now) if is_websocket else session
 
 
-def describe(notice: Notice) -> tuple[str, dict[str, str]]:
-    """A log line for `notice`: what happened, and its fields. Never a token."""
+class LogLine(NamedTuple):
+    """What an operator reads of one event. Never a token.
+
+    Args:
+        text: what happened.
+        fields: to whom, and why.
+        cause: the exception behind an internal error; it deserves a traceback.
+    """
+
+    text: str
+    fields: dict[str, str]
+    cause: Exception | None = None
+
+
+def log_lines(hub: Hub) -> Iterator[LogLine]:
+    """Every notice of `hub` that is due, in words."""
+    while (notice := hub.next_notice()) is not None:
+        yield _describe(notice)
+
+
+def _describe(notice: Notice) -> LogLine:
     event = notice.event
     fields = {"session": notice.session_id}
     if notice.subject is not None:
@@ -61,11 +81,11 @@ def describe(notice: Notice) -> tuple[str, dict[str, str]]:
             fields["version"] = event.version.value
             if event.valid_until < math.inf:
                 fields["valid_until"] = f"{event.valid_until:.3f}"
-            return "connected", fields
+            return LogLine("connected", fields)
         case Ended():
-            if event.error_code is not None:
-                fields |= {"error_code": event.error_code.value, "detail": event.detail}
-                return "ended", fields
-            return ("disconnected" if event.clean else "left"), fields
+            if event.error_code is None:
+                return LogLine("disconnected" if event.clean else "left", fields)
+            fields |= {"error_code": event.error_code.value, "detail": event.detail}
+            return LogLine("ended", fields, event.cause)
         case _:
-            return "connect requested", fields
+            return LogLine("connect requested", fields)

@@ -13,9 +13,9 @@ from types import TracebackType
 
 import trio
 
-from stompcore import Ended, ErrorCode, Hub, ServerConfig, TokenVerifier
+from stompcore import ErrorCode, Hub, ServerConfig, TokenVerifier
 from stompcore.driver import EpochClock, Pump
-from stompcore.listener import Address, Listener, describe, open_machine
+from stompcore.listener import Address, Listener, log_lines, open_machine
 from stompcore_trio._wire import Wire
 
 __all__ = ["Server", "serve"]
@@ -167,15 +167,9 @@ class Server:
             connection = self.connections.get(session_id)
             if connection is not None:
                 connection.flush()
-        while (notice := self.hub.next_notice()) is not None:
-            text, fields = describe(notice)
-            cause = notice.event.cause if isinstance(notice.event, Ended) else None
-            logger.log(
-                logging.INFO if cause is None else logging.ERROR,
-                text,
-                extra={"fields": fields},
-                exc_info=cause,
-            )
+        for line in log_lines(self.hub):
+            level = logging.INFO if line.cause is None else logging.ERROR
+            logger.log(level, line.text, extra={"fields": line.fields}, exc_info=line.cause)
 
     def forget(self, connection: _Connection) -> None:
         """A connection is gone."""
