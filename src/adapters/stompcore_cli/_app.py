@@ -12,14 +12,14 @@ import jwt
 
 from stompcore import LocalProtocolError, __version__
 from stompcore_cli._demo import run_demo
-from stompcore_cli._errors import fail
-from stompcore_cli._options import ADDRESS, HEART_BEAT
-from stompcore_cli._serve import ServeOptions, run_serve
+from stompcore_cli._errors import fail, sentence
+from stompcore_cli._options import ADDRESS, HEART_BEAT, ServeOptions
+from stompcore_cli._serve import run_serve
 
 __all__ = ["main"]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="stompcore")
 def cli() -> None:
     """STOMP over WebSocket and TCP, with sessions that live on expiring access tokens."""
@@ -93,6 +93,8 @@ def token(secret: str, subject: str, ttl: float) -> None:
     """Print a JWT, for trying things out."""
     if not secret:
         raise fail("The secret is empty.")
+    if not subject:
+        raise fail("The subject is empty.")
     if not math.isfinite(ttl):
         raise fail("The life-time is not a number of seconds.")
     now = time.time()
@@ -100,7 +102,10 @@ def token(secret: str, subject: str, ttl: float) -> None:
     with warnings.catch_warnings():
         # `serve` says so, once, where the secret is to be kept.
         warnings.simplefilter("ignore", jwt.InsecureKeyLengthWarning)
-        click.echo(jwt.encode(claims, secret, algorithm="HS256"))
+        try:
+            click.echo(jwt.encode(claims, secret, algorithm="HS256"))
+        except (jwt.PyJWTError, UnicodeEncodeError):
+            raise fail("The secret cannot be used with HS256.") from None
 
 
 @cli.command()
@@ -119,5 +124,5 @@ def main() -> None:
         click.echo(f"stompcore: {error.format_message()}", err=True)
         sys.exit(error.exit_code)
     except LocalProtocolError as error:
-        click.echo(f"stompcore: {error}", err=True)
+        click.echo(f"stompcore: {sentence(error)}", err=True)
         sys.exit(2)
