@@ -269,7 +269,7 @@ class ClientSession(CurrentConnection):
     def token(self, generation: int, token: str, *, now: float) -> None:
         """Answer `FetchToken`. Dropped if it is not the fetch that is under way."""
         self._advance(now)
-        token = token.strip()  # a file's last line end, for example
+        token = (token or "").strip()  # a source without types may give None; a file, a line end
         if not (token.isascii() and token.isprintable() and token):
             # No token this time: what cannot stand in a header means what an exception means.
             self.token_failed(generation, permanent=False, now=now)

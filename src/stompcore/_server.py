@@ -49,7 +49,7 @@ class ServerSession(TimedMachine[ServerState, ServerTrigger]):
 
     Args:
         config: what all sessions of the server share.
-        session_id: unique among the server's sessions; ids of this session are counted under it.
+        session_id: one line, unique in the server; ids of this session are counted under it.
         now: Unix seconds; the login time-out starts here.
         verifier: judges tokens at once. Without one, `ConnectRequested` asks the caller.
     """
@@ -63,6 +63,8 @@ class ServerSession(TimedMachine[ServerState, ServerTrigger]):
         verifier: TokenVerifier | None = None,
     ) -> None:
         super().__init__(SERVER_SESSION, ServerState.CONNECTING, now=now)
+        if any(each in session_id for each in "\r\n\0"):
+            raise LocalProtocolError("a session id is one line")
         limits = config.limits
         self.session_id = session_id
         self.identity: Identity | None = None
@@ -146,7 +148,7 @@ class ServerSession(TimedMachine[ServerState, ServerTrigger]):
         self._decoder.receive_data(data)
         if self._now >= self._valid_until:
             # The bytes came too late to count, but the ERROR should name the frame they hold.
-            self._expire(self._first_frame())
+            self._expire(self._first_receipt_id())
             return
         if data:
             self._beats.received(self._now)
@@ -173,6 +175,7 @@ class ServerSession(TimedMachine[ServerState, ServerTrigger]):
             now: Unix seconds.
         """
         self._advance(now)
+        self._fire_due()
         if self._garbage is None:
             self._garbage = RemoteProtocolError(ErrorCode.MALFORMED_FRAME, detail)
 
@@ -192,7 +195,7 @@ class ServerSession(TimedMachine[ServerState, ServerTrigger]):
         while not self._events:
             if self.state is ServerState.OPEN and self._replay:
                 if self._now >= self._valid_until:
-                    self._expire(None)
+                    self._expire(self._replay[-1].receipt_id)  # COMMIT's
                     continue
                 return self._replay.popleft()
             if self.state not in (ServerState.CONNECTING, ServerState.OPEN):
@@ -244,10 +247,10 @@ class ServerSession(TimedMachine[ServerState, ServerTrigger]):
             "server": self._config.server,
             "heart-beat": heart_beat_header(self._config.heart_beat),
         }
-        self._queue_frame(Frame(Command.CONNECTED, headers))
+        self._events.append(Connected(identity=identity, version=version, valid_until=valid_until))
         self._beats.start(self._config.heart_beat, self._connect, now=self._now)
         self._connect = Headers()
-        self._events.append(Connected(identity=identity, version=version, valid_until=valid_until))
+        self._queue_frame(Frame(Command.CONNECTED, headers))
 
     def reject(self, rejected: Rejected, *, now: float) -> None:
         """Answer `ConnectRequested`: the token is refused. Sends ERROR and closes.
@@ -268,6 +271,8 @@ class ServerSession(TimedMachine[ServerState, ServerTrigger]):
         """
         self._advance(now)
         for receipt_id in self._receipts.done(work):
+            if self._error is not None:
+                break  # one RECEIPT was too many for the backlog: the ERROR is the last frame
             self._queue_frame(Frame(Command.RECEIPT, {"receipt-id": receipt_id}))
 
     def refuse(self, work: Work, error_code: ErrorCode, detail: str = "", *, now: float) -> None:
@@ -280,14 +285,17 @@ class ServerSession(TimedMachine[ServerState, ServerTrigger]):
             now: Unix seconds.
         """
         self._advance(now)
-        self._fail(RemoteProtocolError(error_code, detail, receipt_id=work.receipt_id))
+        receipt_id = work.receipt_id
+        if receipt_id is None and self._replay:
+            receipt_id = self._replay[-1].receipt_id  # the COMMIT that it was part of
+        self._fail(RemoteProtocolError(error_code, detail, receipt_id=receipt_id))
 
     def deliver(self, subscription: str, message: Message, *, now: float) -> bool:
         """Queue a MESSAGE for one of the session's subscriptions.
 
         Returns:
-            Whether it was queued: not for a session that has expired by `now` (which ends it) or
-            is not open, nor for a subscription that it does not have.
+            Whether it was queued: not for a session that has expired by `now` or is too slow
+            (either ends it) or is not open, nor for a subscription that it does not have.
         """
         self._advance(now)
         if self.state is not ServerState.OPEN:
@@ -303,7 +311,7 @@ class ServerSession(TimedMachine[ServerState, ServerTrigger]):
         if target.ack is not AckMode.AUTO and self.version is Version.V1_2:
             ack = f"{message.message_id}:{subscription}"
         self._queue(message.encode(self.version, target.wire_id, ack), is_message=True)
-        return True
+        return not self.closing
 
     def end(self, error_code: ErrorCode, detail: str = "", *, now: float) -> None:
         """End the session from our side: ERROR with `error_code`, then the close.
@@ -340,21 +348,22 @@ class ServerSession(TimedMachine[ServerState, ServerTrigger]):
 
     # --- frames in ------------------------------------------------------------------------
 
-    def _first_frame(self) -> Frame | None:
+    def _first_receipt_id(self) -> str | None:
         try:
-            return self._decoder.next_frame()
-        except RemoteProtocolError:
-            return None
+            frame = self._decoder.next_frame()
+        except RemoteProtocolError as error:
+            return error.receipt_id
+        return frame.headers.get("receipt") if frame else None
 
     def _handle(self, frame: Frame) -> None:
         if self.state is ServerState.CONNECTING:
             self._handle_connect(frame)
             return
-        if self._now >= self._valid_until:
-            self._expire(frame)
-            return
         command, headers = frame.command, frame.headers
         receipt_id = headers.get("receipt")
+        if self._now >= self._valid_until:
+            self._expire(receipt_id)
+            return
         if command not in CLIENT_COMMANDS or command in (Command.CONNECT, Command.STOMP):
             raise RemoteProtocolError(
                 ErrorCode.PROTOCOL_VIOLATION,
@@ -446,8 +455,12 @@ class ServerSession(TimedMachine[ServerState, ServerTrigger]):
 
     def _handle_disconnect(self, headers: Headers) -> None:
         self._answer(headers.get("receipt"))
+        if self.closing:
+            return  # its RECEIPT was too much for the backlog
         self._table.fire(ServerTrigger.END)
         self._over(Ended(error_code=None, detail="DISCONNECT", clean=True))
+        if self._valid_until < math.inf:
+            self._timers.set(Timer.TOKEN_EXPIRY, self._valid_until)
         self._begin_close(Close(CloseCode.NORMAL))
 
     def _require_verifying(self) -> None:
@@ -457,13 +470,10 @@ class ServerSession(TimedMachine[ServerState, ServerTrigger]):
     def _reject(self, rejected: Rejected) -> None:
         self._fail(RemoteProtocolError(rejected.error_code, rejected.detail))
 
-    def _expire(self, offending: Frame | None) -> None:
+    def _expire(self, receipt_id: str | None) -> None:
+        self._output.drop_messages()  # those of a session that is closing in peace, too
         self._fail(
-            RemoteProtocolError(
-                ErrorCode.TOKEN_EXPIRED,
-                _EXPIRED_DETAIL,
-                receipt_id=offending.headers.get("receipt") if offending else None,
-            )
+            RemoteProtocolError(ErrorCode.TOKEN_EXPIRED, _EXPIRED_DETAIL, receipt_id=receipt_id)
         )
 
     def _fail(self, error: RemoteProtocolError, cause: Exception | None = None) -> None:
@@ -495,6 +505,7 @@ class ServerSession(TimedMachine[ServerState, ServerTrigger]):
         self._transactions.clear()
         self._replay.clear()
         self._subscriptions.clear()
+        self._connect, self._transport_token = Headers(), None
         # Work that was taken in but not handed out yet was accepted: it is still told, in order.
         self._events.append(ended)
 
@@ -508,6 +519,7 @@ class ServerSession(TimedMachine[ServerState, ServerTrigger]):
             self._table.fire(ServerTrigger.GONE)
         self._timers.clear()
         self._output.clear()
+        self._receipts.clear()
 
     # --- frames out -----------------------------------------------------------------------
 

@@ -84,10 +84,11 @@ class _Endpoint(TimedMachine[EndpointState, EndpointTrigger]):
         return self._inner.deadline_reason()
 
     def receive_data(self, data: bytes, *, now: float) -> None:
-        """Take bytes of the TCP or TLS stream."""
+        """Take bytes of the TCP or TLS stream; b"" is legal and means nothing."""
         self._advance(now)
         if self.state is EndpointState.HANDSHAKE:
-            self._receive_handshake(data)
+            if data:  # h11 takes b"" for the end of the stream
+                self._receive_handshake(data)
         elif self.state in (EndpointState.OPEN, EndpointState.LOCAL_CLOSING):
             self._receive_frames(data)
         self._fire_due()
@@ -243,13 +244,6 @@ class ServerEndpoint(_Endpoint):
         self.session.receive_eof(now=self._now)
         self._gone()
 
-    def handle_timeout(self, *, now: float) -> None:
-        """Fire what is due. Legal early, late and twice."""
-        super().handle_timeout(now=now)
-        # Its farewell was never written: the peer has stopped reading.
-        if self.session.closed and self.state is EndpointState.OPEN:
-            self._gone()
-
     def data_to_send(self) -> list[bytes]:
         """Bytes for the stream."""
         chunks = self._drain()
@@ -264,12 +258,8 @@ class ServerEndpoint(_Endpoint):
         self._http.receive_data(data)
         try:
             event = self._http.next_event()
-            if event is h11.NEED_DATA:
-                return
             if isinstance(event, h11.Request):
                 self._judge(event)
-            else:
-                self._gone()
         except h11.RemoteProtocolError as error:
             # wsproto would answer 400 to everything; h11 knows better (431 for a huge header).
             self._refuse(error.error_status_hint or 400, "This is not an HTTP request.")
@@ -278,12 +268,21 @@ class ServerEndpoint(_Endpoint):
         config = self._config
         headers: _HeaderList = [(bytes(name), bytes(value)) for name, value in request.headers]
         by_name = dict(headers)
-        target = urlsplit(request.target.decode("latin-1"))
+        if request.method != b"GET":
+            self._refuse(
+                405,
+                "WebSocket connections start with GET.",
+                [(b"Allow", b"GET")],
+                has_body=request.method != b"HEAD",
+            )
+            return
+        try:
+            target = urlsplit(request.target.decode("latin-1"))
+        except ValueError:  # what stands in brackets is no address
+            self._refuse(400, "The target cannot be read.")
+            return
         if target.path != config.path:
             self._refuse(404, "There is nothing here.")
-            return
-        if request.method != b"GET":
-            self._refuse(405, "WebSocket connections start with GET.", [(b"Allow", b"GET")])
             return
         if b"websocket" not in by_name.get(b"upgrade", b"").lower():
             self._refuse(426, "This is a WebSocket endpoint.", [(b"Upgrade", b"websocket")])
@@ -331,7 +330,14 @@ class ServerEndpoint(_Endpoint):
         values = parse_qs(query).get(parameter)
         return Token(values[0]) if values else None
 
-    def _refuse(self, status: int, text: str, extra: _HeaderList | None = None) -> None:
+    def _refuse(
+        self,
+        status: int,
+        text: str,
+        extra: _HeaderList | None = None,
+        *,
+        has_body: bool = True,
+    ) -> None:
         body = f"{text}\n".encode()
         headers = [
             (b"Content-Type", b"text/plain; charset=utf-8"),
@@ -341,7 +347,7 @@ class ServerEndpoint(_Endpoint):
         ]
         for event in (
             h11.Response(status_code=status, headers=headers),
-            h11.Data(data=body),
+            h11.Data(data=body if has_body else b""),
             h11.EndOfMessage(),
         ):
             self._output.append(self._http.send(event) or b"")
@@ -354,6 +360,12 @@ class ServerEndpoint(_Endpoint):
         self._refuse(408, "The handshake took too long.")
 
     # --- the session's end ----------------------------------------------------------------
+
+    def _fire_due(self) -> None:
+        super()._fire_due()
+        # Its farewell was never written: the peer does not read, or never finished its handshake.
+        if self.session.closed and self.state in (EndpointState.HANDSHAKE, EndpointState.OPEN):
+            self._gone()
 
     def _garbage(self, code: int) -> None:
         self.session.receive_garbage("The bytes are not WebSocket frames.", now=self._now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import ssl as ssl_module
@@ -21,6 +22,9 @@ logger = logging.getLogger("stompcore.server")
 
 # Small, so that what waits for a slow reader waits in its machine, which knows what it is owed.
 _WRITE_BUFFER = 64 * 1024
+
+# From the loop's `accept` to `connection_made`: a task, a transport, a call.
+_TURNS_TO_ACCEPT = 3
 
 
 class _Connection(asyncio.Protocol):
@@ -99,7 +103,8 @@ class _Connection(asyncio.Protocol):
             if chunks:
                 transport.write(b"".join(chunks))
             if pump.should_send_eof() and transport.can_write_eof():
-                transport.write_eof()
+                with contextlib.suppress(OSError):  # reset by its peer; `connection_lost` follows
+                    transport.write_eof()
         if pump.machine.closed:
             self._close()
             return
@@ -247,8 +252,17 @@ class Server:
 
     async def _stop_accepting(self) -> None:
         self.is_draining = True
-        for server in self._servers:
-            server.close()
+        try:
+            # Closed at once, Python before 3.13 would leak what it has accepted in this very turn.
+            with contextlib.suppress(NotImplementedError):  # where loops have no readers
+                for server in self._servers:
+                    for socket in server.sockets:
+                        self.loop.remove_reader(socket.fileno())
+            for _ in range(_TURNS_TO_ACCEPT):
+                await asyncio.sleep(0)
+        finally:
+            for server in self._servers:
+                server.close()
 
 
 def serve(
