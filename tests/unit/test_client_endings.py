@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
 from tests.unit.client_player import EXPIRED, GOING_AWAY, NOW, Player, message
 
+from stompcore._client import ClientSession
 from stompcore._config import Backoff, HeartBeat
 from stompcore._endings import DEFAULT_RULES, Rule
 from stompcore._errors import AuthenticationFailed, ErrorCode
@@ -184,6 +186,16 @@ def test_what_the_transport_of_an_older_epoch_says_is_dropped() -> None:
     assert play.state() is ConnectionState.CONNECTED
 
 
+def test_a_dial_that_has_failed_cannot_time_out_as_well() -> None:
+    play = Player(has_token=False, dial_timeout=5.0, backoff=Backoff(minimum=15.0))
+    play.start()
+    play.client.dial_failed(1, "no route", now=play.now)
+    play.drain()
+    assert play.reason() is Timer.REDIAL
+    play.wait(14)
+    assert outcomes(play) == [RETRY]
+
+
 # --- backoff ----------------------------------------------------------------------------------
 
 
@@ -339,3 +351,67 @@ def test_a_silent_server_is_left() -> None:
     play.wait(4)
     assert play.last(ConnectionEnded).ending.fault == "the server fell silent"
     assert outcomes(play) == [RETRY]
+
+
+CALLS: dict[str, Callable[[ClientSession, float], object]] = {
+    "start": lambda client, now: client.start(now=now),
+    "send": lambda client, now: client.send("/a", b"", now=now),
+    "subscribe": lambda client, now: client.subscribe("/a", now=now),
+    "unsubscribe": lambda client, now: client.unsubscribe("1", now=now),
+    "close": lambda client, now: client.close(now=now),
+    "abort": lambda client, now: client.abort(now=now),
+    "dialed": lambda client, now: client.dialed(1, now=now),
+    "dial_failed": lambda client, now: client.dial_failed(1, "", now=now),
+    "token": lambda client, now: client.token(1, "t", now=now),
+    "token_failed": lambda client, now: client.token_failed(1, permanent=False, now=now),
+    "receive_data": lambda client, now: client.receive_data(b"", now=now),
+    "receive_eof": lambda client, now: client.receive_eof(now=now),
+    "handle_timeout": lambda client, now: client.handle_timeout(now=now),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_every_call_moves_the_clock(call: Callable[[ClientSession, float], object]) -> None:
+    client = Player().client
+    call(client, NOW + 1)
+    assert client.now == NOW + 1
+
+
+def test_an_acknowledgement_moves_the_clock() -> None:
+    play = Player()
+    play.connect()
+    id = play.client.subscribe("/a", now=play.now)
+    play.hear(message(id, ack="k"))
+    play.client.ack(play.last(Delivered), now=play.now + 1)
+    assert play.client.now == play.now + 1
+
+
+def test_it_learns_the_time_from_its_connection() -> None:
+    # A WebSocket endpoint feeds the connection, not the client.
+    play = Player()
+    play.connect(awaits_close=True)
+    assert play.client.connection is not None
+    play.client.connection.receive_eof(now=NOW + 60)
+    play.drain()
+    assert play.client.now == NOW + 60
+    assert play.client.next_deadline() == NOW + 60.75
+
+
+def test_a_time_out_of_the_connection_counts_before_any_event_is_asked_for() -> None:
+    play = Player(connect_timeout=4.0)
+    play.start()
+    play.give_token()
+    play.dial()
+    play.client.handle_timeout(now=NOW + 4)
+    assert play.state() is ConnectionState.WAITING
+    assert play.reason() is Timer.REDIAL
+
+
+def test_what_is_due_fires_before_bytes_are_looked_at() -> None:
+    play = Player(outbox_timeout=30.0)
+    play.connect()
+    play.send("a")
+    play.now += 30
+    play.receipt("message-1")
+    assert "PublishFailed" in play.names()
+    assert "Published" not in play.names()

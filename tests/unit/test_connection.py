@@ -426,4 +426,41 @@ def test_nothing_comes_after_the_end() -> None:
     made.handle_timeout(now=NOW + 100)
     made.receive_eof(now=NOW + 100)
     assert (events(made), made.data_to_send(), made.next_deadline()) == ([], [], None)
-    assert made.closing
+    assert (made.closing, made.now) == (True, NOW + 100)
+
+
+def test_what_was_queued_is_not_written_behind_the_end() -> None:
+    made = connection(BEATS, heart_beat=HeartBeat(send_interval=1.0, receive_interval=1.0))
+    made.awaits_close = True
+    made.send_frame(Frame(Command.SEND, {"destination": "/a"}), now=NOW)
+    made.receive_data(ERROR, now=NOW)
+    events(made)
+    assert made.data_to_send() == []
+    made.handle_timeout(now=NOW + 0.9)
+    assert (made.data_to_send(), at(made)) == ([], (NOW + 1, Timer.CLOSE))
+    lost = connection(CONNECTED)
+    lost.send_frame(Frame(Command.SEND, {"destination": "/a"}), now=NOW)
+    lost.receive_eof(now=NOW)
+    assert (lost.data_to_send(), lost.bytes_queued) == ([], 0)
+
+
+def test_no_heart_beats_behind_an_error() -> None:
+    beats = HeartBeat(send_interval=1.0, receive_interval=1.0)
+    made = connection(BEATS, heart_beat=beats, error_timeout=60.0)
+    made.awaits_close = True
+    made.receive_data(ERROR, now=NOW)
+    events(made)
+    assert at(made) == (NOW + 60, Timer.CLOSE)
+
+
+def test_every_word_about_the_end_moves_the_clock() -> None:
+    for number in range(3):
+        made = connection()
+        match number:
+            case 0:
+                made.receive_close(Close(), now=NOW + 1)
+            case 1:
+                made.receive_refusal(401, now=NOW + 1)
+            case _:
+                made.fail("x", now=NOW + 1)
+        assert made.now == NOW + 1

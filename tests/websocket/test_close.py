@@ -237,9 +237,10 @@ def test_both_say_it_at_once() -> None:
     client = connected_client()
     client.hang_up(now=NOW)
     assert closes(output(client)) == [Close(1000)]
-    client.receive_data(frame(CLOSE, close_payload(1001), masked=False), now=NOW)
+    assert client.closing
+    client.receive_data(frame(CLOSE, close_payload(1001, "bye"), masked=False), now=NOW)
     assert (client.closed, output(client)) == (True, b"")
-    assert ending(client).close == Close(1001)
+    assert ending(client).close == Close(1001, "bye")
 
 
 # --- the client waits for the server's close, then says its own -------------------------------
@@ -290,6 +291,15 @@ def test_client_does_not_answer_pings_behind_its_own_close() -> None:
     client.receive_data(frame(PING, b"?", masked=False), now=NOW)
     assert client.bytes_queued == 1
     assert (output(client), client.bytes_queued) == (b"", 0)
+
+
+def test_the_end_of_the_stream_and_hanging_up_move_the_clock() -> None:
+    server, client, other = connected_server(), connected_client(), connected_client()
+    server.receive_eof(now=NOW + 1)
+    client.receive_eof(now=NOW + 1)
+    other.hang_up(now=NOW + 1)
+    assert (server.now, client.now, other.now) == (NOW + 1,) * 3
+    assert other.next_deadline() == NOW + 6
 
 
 # --- nothing after closed ---------------------------------------------------------------------

@@ -110,6 +110,15 @@ def test_a_refusal_says_why_in_plain_text_and_hides_what_it_was_sent() -> None:
     assert body == b"There is nothing here.\n"
 
 
+def test_what_is_refused_is_not_refused_again_by_the_clock() -> None:
+    server = new_server(ServerConfig(limits=Limits(handshake_timeout=2.0, close_timeout=9.0)))
+    server.receive_data(request("/other"), now=NOW)
+    assert output(server).startswith(b"HTTP/1.1 404 ")
+    assert (server.next_deadline(), server.deadline_reason()) == (NOW + 9, Timer.CLOSE)
+    server.handle_timeout(now=NOW + 2)
+    assert output(server) == b""
+
+
 def test_head_is_refused_without_a_body() -> None:
     server = new_server()
     server.receive_data(request(method="HEAD"), now=NOW)

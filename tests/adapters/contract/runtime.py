@@ -4,61 +4,44 @@ from __future__ import annotations
 
 import abc
 import asyncio
-import logging
+import contextlib
 import os
-import ssl
+import ssl as ssl_module
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-import jwt
 import trio
+from tests.adapters.contract.tokens import KEY
 
 import stompcore_asyncio
 import stompcore_trio
-from stompcore import Client, HeartBeat, Limits, ServerConfig, TokenRequest
 from stompcore.pyjwt import JWTVerifier
 
-KEY = "a secret of more than thirty-two bytes"
-LIMIT = 25.0
-QUICK = ServerConfig(
-    heart_beat=HeartBeat(send_interval=0, receive_interval=0),
-    limits=Limits(login_timeout=0.4, handshake_timeout=0.4, close_timeout=0.8),
-)
+__all__ = ["AsyncioRuntime", "Background", "Body", "Raw", "Runtime", "TrioRuntime", "open_files"]
+
+_LIMIT = 25.0
 
 Body = Callable[["Runtime"], Coroutine[Any, Any, None]]
+AsyncFunction = Callable[[], Coroutine[Any, Any, None]]
 
 
-def mint(subject: str = "alice", ttl: float = 60.0, **claims: Any) -> str:
-    """A token."""
-    return jwt.encode({"sub": subject, "exp": time.time() + ttl, **claims}, KEY, "HS256")
-
-
-class TokenServer:
-    """A token source that counts.
-
-    Args:
-        subject: whose tokens.
-        ttl: how long each lives, in seconds.
-    """
-
-    def __init__(self, subject: str = "alice", ttl: float = 60.0) -> None:
-        self.subject = subject
-        self.ttl = ttl
-        self.requests: list[TokenRequest] = []
-
-    async def __call__(self, request: TokenRequest) -> str:
-        self.requests.append(request)
-        return mint(self.subject, self.ttl)
+def open_files() -> int:
+    """How many descriptors this process has open."""
+    return len(os.listdir("/proc/self/fd"))
 
 
 class Raw(abc.ABC):
-    """A bare TCP stream to a server."""
+    """A bare TCP or TLS stream to a server."""
 
     @abc.abstractmethod
     async def send(self, data: bytes) -> None:
-        """Write."""
+        """Write; OSError if that is impossible."""
+
+    @abc.abstractmethod
+    async def send_eof(self) -> None:
+        """Half-close."""
 
     @abc.abstractmethod
     async def receive(self) -> bytes:
@@ -66,7 +49,7 @@ class Raw(abc.ABC):
 
     @abc.abstractmethod
     async def close(self) -> None:
-        """Close."""
+        """Close, at once. Legal more than once."""
 
     async def read_all(self) -> bytes:
         """Everything to the end."""
@@ -75,57 +58,61 @@ class Raw(abc.ABC):
             data += chunk
         return data
 
-    async def read_until(self, end: bytes) -> bytes:
-        """Everything up to and with `end`, at least."""
-        data = b""
-        while end not in data:
-            chunk = await self.receive()
-            assert chunk, data
-            data += chunk
-        return data
+
+class Background(abc.ABC):
+    """Tasks that end with the block that started them."""
+
+    @abc.abstractmethod
+    def start(self, function: AsyncFunction) -> Callable[[], None]:
+        """Start it, and return what cancels it."""
 
 
 class Runtime(abc.ABC):
-    """One of the two."""
+    """One of the two. Every stream that it has opened is closed when `run` ends."""
 
     name: str
     module: Any
 
+    def __init__(self) -> None:
+        self._raws: list[Raw] = []
+
     @abc.abstractmethod
     def run(self, body: Body) -> None:
-        """Run `body`, with an absolute time limit."""
+        """Run `body` with an absolute time limit; it must leave no task and no socket behind."""
 
     @abc.abstractmethod
     async def sleep(self, seconds: float) -> None:
-        """Sleep."""
+        """Sleep; 0 for one turn of the loop."""
 
     @abc.abstractmethod
-    def limit(self, seconds: float) -> Any:
+    def limit(self, seconds: float) -> AbstractAsyncContextManager[Any]:
         """A context manager that raises TimeoutError after so long."""
 
     @abc.abstractmethod
-    def background(self) -> Any:
-        """An async context manager: `start(coroutine function)`; all are cancelled at its end."""
-
-    @abc.abstractmethod
-    async def dial(self, port: int) -> Raw:
-        """A bare stream to loopback."""
+    def background(self) -> AbstractAsyncContextManager[Background]:
+        """A context manager that cancels at its end what was started in it."""
 
     @abc.abstractmethod
     def tasks(self) -> int:
         """How many tasks there are."""
 
-    def verifier(self) -> JWTVerifier:
-        return JWTVerifier(KEY, algorithms=["HS256"])
+    async def dial(self, port: int, tls: ssl_module.SSLContext | None = None) -> Raw:
+        """A bare stream to loopback."""
+        raw = await self._open(port, tls)
+        self._raws.append(raw)
+        return raw
 
     def serve(self, **options: Any) -> Any:
-        """Both transports, on loopback."""
-        options.setdefault("verifier", self.verifier())
-        options.setdefault("websocket", ("127.0.0.1", 0))
-        options.setdefault("tcp", ("127.0.0.1", 0))
+        """A server; on both transports, on loopback, unless `options` say otherwise."""
+        options.setdefault("verifier", JWTVerifier(KEY, algorithms=["HS256"]))
+        if "hub" in options:
+            del options["verifier"]
+        if not {"websocket", "tcp"} & set(options):
+            options |= {"websocket": ("127.0.0.1", 0), "tcp": ("127.0.0.1", 0)}
         return self.module.serve(**options)
 
     def connect(self, url: str, **options: Any) -> Any:
+        """A client."""
         return self.module.connect(url, **options)
 
     async def until(self, condition: Callable[[], object], seconds: float = 5.0) -> None:
@@ -133,7 +120,42 @@ class Runtime(abc.ABC):
         end = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < end, "it never came true"
-            await self.sleep(0.005)
+            await self.sleep(0.002)
+
+    async def leaves_nothing(
+        self,
+        function: AsyncFunction,
+        *,
+        limit: float = _LIMIT,
+        raises: type[BaseException] | None = None,
+    ) -> None:
+        """Run `function`, and see that no task and no descriptor of it remains."""
+        await self.sleep(0.005)  # what others have just started has started
+        files, tasks = open_files(), self.tasks()
+        raised: BaseException | None = None
+        try:
+            async with self.limit(limit):
+                await function()
+        except Exception as error:
+            if raises is None or not isinstance(error, raises):
+                raise
+            raised = error
+        assert raises is None or raised is not None, f"it did not raise {raises}"
+        await self.until(lambda: self.tasks() <= tasks)
+        await self.until(lambda: open_files() <= files)
+
+    @abc.abstractmethod
+    async def _open(self, port: int, tls: ssl_module.SSLContext | None) -> Raw: ...
+
+    async def _bounded(self, body: Body) -> None:
+        async def with_streams() -> None:
+            try:
+                await body(self)
+            finally:
+                for raw in self._raws:
+                    await raw.close()
+
+        await self.leaves_nothing(with_streams)
 
 
 class _AsyncioRaw(Raw):
@@ -144,20 +166,23 @@ class _AsyncioRaw(Raw):
         self._writer.write(data)
         await self._writer.drain()
 
+    async def send_eof(self) -> None:
+        self._writer.write_eof()
+
     async def receive(self) -> bytes:
         return await self._reader.read(65536)
 
     async def close(self) -> None:
         self._writer.transport.abort()
+        with contextlib.suppress(OSError):
+            await self._writer.wait_closed()
 
 
-class _AsyncioBackground:
-    async def __aenter__(self) -> _AsyncioBackground:
+class _AsyncioBackground(Background):
+    def __init__(self) -> None:
         self._tasks: list[asyncio.Task[None]] = []
-        return self
 
-    def start(self, function: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
-        """Start it, and return what cancels it."""
+    def start(self, function: AsyncFunction) -> Callable[[], None]:
         task = asyncio.get_running_loop().create_task(function())
         self._tasks.append(task)
 
@@ -166,7 +191,7 @@ class _AsyncioBackground:
 
         return cancel
 
-    async def __aexit__(self, *exc: object) -> None:
+    async def finish(self) -> None:
         for task in self._tasks:
             task.cancel()
         for result in await asyncio.gather(*self._tasks, return_exceptions=True):
@@ -179,37 +204,50 @@ class AsyncioRuntime(Runtime):
     module = stompcore_asyncio
 
     def run(self, body: Body) -> None:
-        async def bounded() -> None:
-            async with asyncio.timeout(LIMIT):
-                await body(self)
+        with asyncio.Runner(loop_factory=self._new_loop) as runner:
+            runner.run(self._bounded(body))
 
-        asyncio.run(bounded())
+    def _new_loop(self) -> asyncio.AbstractEventLoop:
+        return asyncio.new_event_loop()
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
-    def limit(self, seconds: float) -> Any:
+    def limit(self, seconds: float) -> AbstractAsyncContextManager[Any]:
         return asyncio.timeout(seconds)
 
-    def background(self) -> Any:
-        return _AsyncioBackground()
-
-    async def dial(self, port: int) -> Raw:
-        return _AsyncioRaw(*await asyncio.open_connection("127.0.0.1", port))
+    @asynccontextmanager
+    async def background(self) -> AsyncIterator[Background]:
+        made = _AsyncioBackground()
+        try:
+            yield made
+        finally:
+            await made.finish()
 
     def tasks(self) -> int:
         return len(asyncio.all_tasks())
 
+    async def _open(self, port: int, tls: ssl_module.SSLContext | None) -> Raw:
+        name = "localhost" if tls else None
+        streams = await asyncio.open_connection("127.0.0.1", port, ssl=tls, server_hostname=name)
+        return _AsyncioRaw(*streams)
+
 
 class _TrioRaw(Raw):
-    def __init__(self, stream: trio.SocketStream) -> None:
+    def __init__(self, stream: trio.SocketStream | trio.SSLStream[trio.SocketStream]) -> None:
         self._stream = stream
+        self._sending = trio.Lock()  # a stream of trio's has one writer at a time
 
     async def send(self, data: bytes) -> None:
         try:
-            await self._stream.send_all(data)
+            async with self._sending:
+                await self._stream.send_all(data)
         except trio.BrokenResourceError as error:
             raise OSError from error
+
+    async def send_eof(self) -> None:
+        assert isinstance(self._stream, trio.SocketStream)
+        await self._stream.send_eof()
 
     async def receive(self) -> bytes:
         try:
@@ -221,13 +259,11 @@ class _TrioRaw(Raw):
         await trio.aclose_forcefully(self._stream)
 
 
-class _TrioBackground:
-    async def __aenter__(self) -> _TrioBackground:
-        self._manager = trio.open_nursery()
-        self._nursery = await self._manager.__aenter__()
-        return self
+class _TrioBackground(Background):
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self._nursery = nursery
 
-    def start(self, function: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+    def start(self, function: AsyncFunction) -> Callable[[], None]:
         scope = trio.CancelScope()
 
         async def scoped() -> None:
@@ -237,21 +273,13 @@ class _TrioBackground:
         self._nursery.start_soon(scoped)
         return scope.cancel
 
-    async def __aexit__(self, *exc: object) -> None:
-        self._nursery.cancel_scope.cancel()
-        await self._manager.__aexit__(None, None, None)
-
 
 class TrioRuntime(Runtime):
     name = "trio"
     module = stompcore_trio
 
     def run(self, body: Body) -> None:
-        async def bounded() -> None:
-            with trio.fail_after(LIMIT):
-                await body(self)
-
-        trio.run(bounded)
+        trio.run(self._bounded, body)
 
     async def sleep(self, seconds: float) -> None:
         await trio.sleep(seconds)
@@ -264,69 +292,21 @@ class TrioRuntime(Runtime):
         except trio.TooSlowError:
             raise TimeoutError from None
 
-    def background(self) -> Any:
-        return _TrioBackground()
-
-    async def dial(self, port: int) -> Raw:
-        return _TrioRaw(await trio.open_tcp_stream("127.0.0.1", port))
+    @asynccontextmanager
+    async def background(self) -> AsyncIterator[Background]:
+        async with trio.open_nursery() as nursery:
+            try:
+                yield _TrioBackground(nursery)
+            finally:
+                nursery.cancel_scope.cancel()
 
     def tasks(self) -> int:
         return trio.lowlevel.current_statistics().tasks_living
 
-
-def url(server: Any, transport: str) -> str:
-    """What a client dials for "ws" or "tcp"."""
-    found: str = next(each.url for each in server.listeners if each.transport == transport)
-    return found
-
-
-def port(server: Any, transport: str) -> int:
-    """Where it listens."""
-    found: int = next(each.port for each in server.listeners if each.transport == transport)
-    return found
-
-
-def open_files() -> int:
-    """How many descriptors this process has open."""
-    return len(os.listdir("/proc/self/fd"))
-
-
-def complaints(records: list[logging.LogRecord]) -> list[str]:
-    """What a log must not hold after a peer's fault: errors, and tracebacks."""
-    return [
-        record.getMessage()
-        for record in records
-        if record.exc_info is not None or record.levelno >= logging.ERROR
-    ]
-
-
-async def collect(subscription: Any, texts: list[str]) -> None:
-    """Read a subscription for ever."""
-    async for message in subscription:
-        texts.append(message.text)
-
-
-def raw_connect(token: str, **headers: str) -> bytes:
-    """A CONNECT frame."""
-    lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
-    return f"CONNECT\naccept-version:1.2\npasscode:{token}\n{lines}\n\0".encode()
-
-
-__all__ = [
-    "KEY",
-    "QUICK",
-    "AsyncioRuntime",
-    "Awaitable",
-    "Client",
-    "Runtime",
-    "TokenServer",
-    "TrioRuntime",
-    "collect",
-    "complaints",
-    "mint",
-    "open_files",
-    "port",
-    "raw_connect",
-    "ssl",
-    "url",
-]
+    async def _open(self, port: int, tls: ssl_module.SSLContext | None) -> Raw:
+        stream = await trio.open_tcp_stream("127.0.0.1", port)
+        if tls is None:
+            return _TrioRaw(stream)
+        secured = trio.SSLStream(stream, tls, server_hostname="localhost", https_compatible=True)
+        await secured.do_handshake()
+        return _TrioRaw(secured)
