@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import note, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from tests.websocket.wire import TEXT, answer_to, close_payload, frame
 
 from stompcore._client import ClientSession
@@ -21,15 +21,19 @@ from stompcore._events import (
     HangUp,
     Published,
     PublishFailed,
+    Resubscribed,
     Stopped,
     SubscriptionEnded,
 )
 from stompcore._machine import Close
 from stompcore._state import ConnectionState
+from stompcore._timers import Timer
 from stompcore._url import parse_url
 from stompcore.websocket import ClientEndpoint
 
 NOW = 1000.0
+FLOOR = 0.5
+FETCHING = Timer.TOKEN_FETCH
 URLS = {False: "stomp://h", True: "ws://h/ws"}
 
 CODES = ["token-expired", "token-invalid", "token-revoked", "going-away", "limit-exceeded", ""]
@@ -80,6 +84,7 @@ class Client(RuleBasedStateMachine):
         self.endpoint: ClientEndpoint | None = None
         self.fetches: list[int] = []
         self.dials: list[int] = []
+        self.dialed_at: list[float] = []
         self.hung_up: list[int] = []
         self.sent: set[int] = set()
         self.fates: list[int] = []
@@ -96,7 +101,7 @@ class Client(RuleBasedStateMachine):
                 URLS[self.is_websocket],
                 ClientConfig(
                     heart_beat=HeartBeat(send_interval=1, receive_interval=1),
-                    backoff=Backoff(minimum=0.5, maximum=4.0, stable_timeout=2.0),
+                    backoff=Backoff(minimum=FLOOR, maximum=4.0, stable_timeout=2.0),
                     outbox_count=4,
                     outbox_timeout=30.0,
                 ),
@@ -115,6 +120,10 @@ class Client(RuleBasedStateMachine):
                     self.fates.append(event.key)
                 case SubscriptionEnded():
                     self.ended.append(event.subscription)
+                case Resubscribed():
+                    assert event.epoch == self.dials[-1]
+                    assert event.resent == client.unconfirmed
+                    assert set(event.subscriptions) <= self.subscribed
                 case Delivered():
                     assert event.subscription in self.subscribed - set(self.ended)
                     self.delivered.append(event)
@@ -136,6 +145,9 @@ class Client(RuleBasedStateMachine):
                 # Never a second transport while there is one.
                 assert len(self.hung_up) == len(self.dials)
                 self.dials.append(action.epoch)
+                self.dialed_at.append(self.now)
+                # One dial may follow at once, on a token that ran out on the way; never two.
+                assert len(self.dials) < 3 or self.now - self.dialed_at[-3] >= FLOOR - 1e-6
             case HangUp():
                 assert action.epoch == self.dials[-1]
                 assert action.epoch not in self.hung_up
@@ -156,11 +168,11 @@ class Client(RuleBasedStateMachine):
 
     # --- the user -------------------------------------------------------------------------
 
-    @precondition(lambda self: self.client is None)
-    @rule(is_websocket=st.booleans())
-    def choose(self, is_websocket: bool) -> None:
+    @initialize(is_websocket=st.booleans(), is_started=st.sampled_from([True, True, False]))
+    def choose(self, is_websocket: bool, is_started: bool) -> None:
         self.is_websocket = is_websocket
-        self.session()
+        if is_started:
+            self.start()
 
     @rule()
     def start(self) -> None:
@@ -196,7 +208,7 @@ class Client(RuleBasedStateMachine):
         delivered = data.draw(st.sampled_from(self.delivered))
         self.try_to(lambda: self.session().ack(delivered, now=self.now), StaleEpoch)
 
-    @precondition(lambda self: self.client is not None and len(self.dials) > 1)
+    @precondition(lambda self: len(self.dials) > 1)
     @rule()
     def close(self) -> None:
         self.try_to(lambda: self.session().close(now=self.now))
@@ -211,13 +223,17 @@ class Client(RuleBasedStateMachine):
     @precondition(lambda self: self.fetches)
     @rule(text=st.sampled_from(["token", "token", "token", "", "a\nb"]), age=st.integers(0, 2))
     def token(self, text: str, age: int) -> None:
+        before = self.session().token_state
         self.session().token(self.fetches[-1] - age, text, now=self.now)
+        assert age == 0 or self.session().token_state is before
         self.drain()
 
     @precondition(lambda self: self.fetches)
-    @rule(permanent=st.sampled_from([False, False, False, True]), age=st.integers(0, 1))
+    @rule(permanent=st.sampled_from([False] * 9 + [True]), age=st.integers(0, 1))
     def token_failed(self, permanent: bool, age: int) -> None:
+        before = self.session().token_state
         self.session().token_failed(self.fetches[-1] - age, permanent=permanent, now=self.now)
+        assert age == 0 or self.session().token_state is before
         self.drain()
 
     # --- the driver -----------------------------------------------------------------------
@@ -256,11 +272,6 @@ class Client(RuleBasedStateMachine):
                 self.session().receive_data(piece, now=self.now)
             self.drain()
 
-    @precondition(lambda self: self.client and self.client.state is ConnectionState.CONNECTING)
-    @rule()
-    def connected(self) -> None:
-        self.hear([encode("CONNECTED", {"version": "1.2"})], 1000)
-
     @precondition(lambda self: self.endpoint)
     @rule(code=st.sampled_from([1000, 1001, 1006, 3000, 3003]), garbage=st.booleans())
     def close_websocket(self, code: int, garbage: bool) -> None:
@@ -284,6 +295,23 @@ class Client(RuleBasedStateMachine):
         else:
             self.session().receive_eof(now=self.now)
         self.drain()
+
+    @rule(steps=st.integers(1, 5), seconds=st.sampled_from([0.0, 0.0, 1.0]))
+    def all_goes_well(self, steps: int, seconds: float) -> None:
+        """The next thing that is waited for comes, in the end a connection."""
+        for _ in range(steps):
+            match self.session().state:
+                case ConnectionState.IDLE:
+                    self.start()
+                case ConnectionState.WAITING if self.session().deadline_reason() is FETCHING:
+                    self.token("token", 0)
+                case ConnectionState.WAITING:
+                    self.punctual()
+                case ConnectionState.DIALING:
+                    self.dialed(0)
+                case ConnectionState.CONNECTING:
+                    self.hear([encode("CONNECTED", {"version": "1.2"})], 1000)
+        self.late(seconds)
 
     # --- time -----------------------------------------------------------------------------
 

@@ -26,10 +26,10 @@ def black_hole() -> Iterator[int]:
         yield full.getsockname()[1]
 
 
-def test_while_nobody_listens(runtime: Runtime, transport: str) -> None:
+def test_while_nobody_listens(runtime: Runtime) -> None:
     async def body(runtime: Runtime) -> None:
         async with runtime.serve(config=QUICK) as server:
-            gone = url(server, transport)
+            gone = url(server, "ws")
 
         async def wait() -> None:
             async with runtime.connect(gone, token=mint(), config=FAST):
@@ -40,13 +40,12 @@ def test_while_nobody_listens(runtime: Runtime, transport: str) -> None:
     runtime.run(body)
 
 
-def test_while_dialling(runtime: Runtime, transport: str) -> None:
+def test_while_dialling(runtime: Runtime) -> None:
     async def body(runtime: Runtime) -> None:
         with black_hole() as port:
-            scheme = {"ws": "ws", "tcp": "stomp"}[transport]
 
             async def wait() -> None:
-                async with runtime.connect(f"{scheme}://127.0.0.1:{port}", token=mint()):
+                async with runtime.connect(f"ws://127.0.0.1:{port}", token=mint()):
                     raise AssertionError("nobody has accepted")
 
             await runtime.leaves_nothing(wait, limit=0.2, raises=TimeoutError)

@@ -119,7 +119,7 @@ def test_who_comes_at_the_last_moment(runtime: Runtime, is_tls: bool, tls: Tls) 
                     await runtime.sleep(0)
             assert not server.connections
 
-        for turns in range(8):
+        for turns in range(6):
             with socket.socket() as late:
                 began_at = time.monotonic()
                 await runtime.leaves_nothing(partial(leave, late, turns))

@@ -101,7 +101,7 @@ def test_an_expired_one_gets_nothing_more(runtime: Runtime, transport: str) -> N
     """What waits for it when its token expires is dropped; only what has left is on its way."""
 
     async def body(runtime: Runtime) -> None:
-        expires_at = time.time() + 0.6
+        expires_at = time.time() + 0.5
         async with (
             runtime.serve(config=config(close_timeout=3.0)) as server,
             runtime.connect(url(server, "ws"), token=mint("publisher")) as publisher,

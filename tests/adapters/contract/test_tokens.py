@@ -107,11 +107,11 @@ async def _read_to_the_end(client: Client) -> None:
             raise AssertionError("nobody sent anything")
 
 
-def test_a_static_token_that_expires(runtime: Runtime, transport: str) -> None:
+def test_a_static_token_that_expires(runtime: Runtime) -> None:
     async def body(runtime: Runtime) -> None:
         async with (
             runtime.serve(config=QUICK) as server,
-            runtime.connect(url(server, transport), token=mint(ttl=0.4)) as client,
+            runtime.connect(url(server, "tcp"), token=mint(ttl=0.4)) as client,
         ):
             with pytest.raises(Unauthorized):
                 await _read_to_the_end(client)

@@ -65,5 +65,4 @@ def test_drain(runtime: Runtime, transport: str) -> None:
 
 
 def test_who_comes_at_the_last_moment(runtime: Runtime, tls: Tls) -> None:
-    serving.test_who_comes_at_the_last_moment(runtime, False, tls)
-    serving.test_who_comes_at_the_last_moment(UvloopRuntime(), True, tls)
+    serving.test_who_comes_at_the_last_moment(runtime, True, tls)

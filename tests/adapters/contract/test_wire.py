@@ -57,7 +57,7 @@ def test_a_peer_that_never_closes_is_gone_in_time(runtime: Runtime, transport: s
     async def body(runtime: Runtime) -> None:
         async with runtime.serve(config=QUICK) as server:
             mine = await peer(runtime, server, transport)
-            await mine.send(connect_frame(mint(ttl=0.3)))
+            await mine.send(connect_frame(mint(ttl=0.2)))
             await runtime.until(lambda: len(server.hub) == 0)
             began_at = time.monotonic()
             await runtime.until(lambda: not server.connections)
@@ -110,7 +110,7 @@ def test_a_subscriber_that_only_listens_is_cut_off(runtime: Runtime, transport: 
             runtime.connect(url(server, transport), token=mint("talker")) as talker,
             runtime.background() as background,
         ):
-            expires_at = time.time() + 0.6
+            expires_at = time.time() + 0.5
             listener = await subscriber(runtime, server, transport, exp=expires_at)
 
             async def talk() -> None:

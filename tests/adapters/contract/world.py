@@ -16,7 +16,7 @@ _NO_BEATS = HeartBeat(send_interval=0, receive_interval=0)
 #: A server that waits for nobody for long.
 QUICK = ServerConfig(
     heart_beat=_NO_BEATS,
-    limits=Limits(login_timeout=0.5, handshake_timeout=0.5, close_timeout=0.3),
+    limits=Limits(login_timeout=0.4, handshake_timeout=0.4, close_timeout=0.3),
 )
 
 #: A server that would wait, where nothing should make it.
