@@ -114,6 +114,14 @@ class FrameDecoder:
                 return None
         return self._read_body(*self._head)
 
+    def next_receipt_id(self) -> str | None:
+        """The `receipt` of the next frame, whole or broken, if it is there; nobody reads on."""
+        try:
+            frame = self.next_frame()
+        except RemoteProtocolError as error:
+            return error.receipt_id
+        return None if frame is None else frame.headers.get("receipt")
+
     def _skip_line_ends(self) -> bool:
         """Pass over heart-beats and stray NULs; whether anything of a frame is there."""
         buffer, position, end = self._buffer, self._position, len(self._buffer)

@@ -150,7 +150,11 @@ class Machine(Protocol):
         """The next event, or None. Bytes that the state cannot judge yet stay in the buffer."""
 
     def data_to_send(self) -> list[bytes]:
-        """What to write, in order. One item is one WebSocket message or one chunk of bytes."""
+        """What to write next. One item is one WebSocket message or one chunk of bytes.
+
+        A long backlog comes in several calls: ask until there is nothing, or until the transport
+        cannot write.
+        """
 
     def next_deadline(self) -> float | None:
         """When to call `handle_timeout`, in Unix seconds, or None."""

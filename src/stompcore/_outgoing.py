@@ -6,7 +6,10 @@ from collections import deque
 
 from stompcore._events import Work
 
-__all__ = ["Receipts", "SendQueue"]
+__all__ = ["TAKE_SIZE", "Receipts", "SendQueue"]
+
+#: As much as a binding's own write buffer holds, in bytes.
+TAKE_SIZE = 64 * 1024
 
 
 class SendQueue:
@@ -27,9 +30,17 @@ class SendQueue:
         self.size += len(chunk)
 
     def take(self) -> list[bytes]:
-        """Everything, in order; the queue is empty then."""
-        chunks = [chunk for _, chunk in self._items]
-        self.clear()
+        """The next items, in order, up to `TAKE_SIZE` bytes, but one item at least.
+
+        What has been taken cannot be called back, so a backlog must not leave all at once: the
+        token may expire while the transport is still busy with its beginning.
+        """
+        chunks, size = [], 0
+        while self._items and size < TAKE_SIZE:
+            chunk = self._items.popleft()[1]
+            chunks.append(chunk)
+            size += len(chunk)
+        self.size -= size
         return chunks
 
     def drop_messages(self) -> None:

@@ -148,7 +148,7 @@ class ServerSession(TimedMachine[ServerState, ServerTrigger]):
         self._decoder.receive_data(data)
         if self._now >= self._valid_until:
             # The bytes came too late to count, but the ERROR should name the frame they hold.
-            self._expire(self._first_receipt_id())
+            self._expire(self._decoder.next_receipt_id())
             return
         if data:
             self._beats.received(self._now)
@@ -180,11 +180,16 @@ class ServerSession(TimedMachine[ServerState, ServerTrigger]):
             self._garbage = RemoteProtocolError(ErrorCode.MALFORMED_FRAME, detail)
 
     def data_to_send(self) -> list[bytes]:
-        """What to write, in order, each item one WebSocket message or one chunk of bytes."""
+        """What to write next, in order, each item one WebSocket message or one chunk of bytes.
+
+        Not all at once: ask again, while the transport can write, until there is nothing.
+        """
+        chunks = self._output.take()
         if not self._output:
-            return []
-        self._timers.cancel(Timer.SEND_BACKLOG)
-        return self._output.take()
+            self._timers.cancel(Timer.SEND_BACKLOG)
+        elif not self.closing:
+            self._wait_for_reader()
+        return chunks
 
     def next_event(self) -> ServerEvent | None:
         """The next thing that the peer wants or that has happened to it, or None.
@@ -314,10 +319,7 @@ class ServerSession(TimedMachine[ServerState, ServerTrigger]):
         return not self.closing
 
     def end(self, error_code: ErrorCode, detail: str = "", *, now: float) -> None:
-        """End the session from our side: ERROR with `error_code`, then the close.
-
-        Legal in every state; does nothing to a session that is closing already.
-        """
+        """End the session from our side, with ERROR and the close, unless it is ending already."""
         self._advance(now)
         self._fail(RemoteProtocolError(error_code, detail))
 
@@ -347,13 +349,6 @@ class ServerSession(TimedMachine[ServerState, ServerTrigger]):
                 raise AssertionError(timer)
 
     # --- frames in ------------------------------------------------------------------------
-
-    def _first_receipt_id(self) -> str | None:
-        try:
-            frame = self._decoder.next_frame()
-        except RemoteProtocolError as error:
-            return error.receipt_id
-        return frame.headers.get("receipt") if frame else None
 
     def _handle(self, frame: Frame) -> None:
         if self.state is ServerState.CONNECTING:
@@ -538,13 +533,16 @@ class ServerSession(TimedMachine[ServerState, ServerTrigger]):
         self._queue(encode_frame(frame, self.version or Version.V1_0))
 
     def _queue(self, chunk: bytes, *, is_message: bool = False) -> None:
-        limits = self._config.limits
         was_empty = not self._output
         self._output.push(chunk, is_message=is_message)
         if self.closing:
             return  # the timer that bounds the farewell bounds everything
         if was_empty:
-            self._timers.set(Timer.SEND_BACKLOG, self._now + limits.send_backlog_timeout)
+            self._wait_for_reader()
         self._beats.sent(self._now)
-        if self._output.size > limits.send_backlog:
+        if self._output.size > self._config.limits.send_backlog:
             self._fail(RemoteProtocolError(ErrorCode.SLOW_CONSUMER, "Read faster."))
+
+    def _wait_for_reader(self) -> None:
+        timeout = self._config.limits.send_backlog_timeout
+        self._timers.set(Timer.SEND_BACKLOG, self._now + timeout)

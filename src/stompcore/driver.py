@@ -96,7 +96,10 @@ class Pump:
         return True
 
     def output(self) -> list[bytes]:
-        """What to write. Ask only when the transport can write: the backlog is the machine's."""
+        """What to write next, not all at once: ask again while the transport can write.
+
+        Ask only then: the backlog is the machine's, which drops it when its token expires.
+        """
         return self.machine.data_to_send()
 
     def deadline(self) -> float | None:

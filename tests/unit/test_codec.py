@@ -465,3 +465,20 @@ def test_A17_a_padded_name_is_no_way_around_what_a_server_sets() -> None:
 def test_message_repr_shows_no_body() -> None:
     message = Message("/topic/a", "m", Headers({"token": "s3cret"}), b"s3cret")
     assert repr(message) == "<Message m to /topic/a 6 bytes>"
+
+
+@pytest.mark.parametrize(
+    ("data", "receipt_id"),
+    [
+        (b"SEND\ndestination:/topic/a\nreceipt:r\n\nx\0", "r"),
+        (b"SEND\ndestination:/topic/a\n\nx\0", None),
+        (b"SEND\nreceipt:r\n\nno destination\0", "r"),
+        (b"SEND\ndestination:/topic/a\nreceipt:r\n\nhalf", None),
+        (b"\n", None),
+    ],
+)
+def test_the_receipt_of_a_frame_that_is_too_late(data: bytes, receipt_id: str | None) -> None:
+    decoder = FrameDecoder(Limits())
+    decoder.version = Version.V1_2
+    decoder.receive_data(data)
+    assert decoder.next_receipt_id() == receipt_id

@@ -98,11 +98,11 @@ class _Connection(asyncio.Protocol):
         if pump.wake():
             self._process()  # which schedules the flush again
             return
-        if not self._is_blocked and not transport.is_closing():
-            chunks = pump.output()
-            if chunks:
+        if not transport.is_closing():
+            # Writing may block the transport, which says so at once.
+            while not self._is_blocked and (chunks := pump.output()):
                 transport.write(b"".join(chunks))
-            if pump.should_send_eof() and transport.can_write_eof():
+            if not self._is_blocked and pump.should_send_eof() and transport.can_write_eof():
                 with contextlib.suppress(OSError):  # reset by its peer; `connection_lost` follows
                     transport.write_eof()
         if pump.machine.closed:
