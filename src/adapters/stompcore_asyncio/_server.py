@@ -253,7 +253,7 @@ class Server:
     async def _stop_accepting(self) -> None:
         self.is_draining = True
         try:
-            # Closed at once, Python before 3.13 would leak what it has accepted in this very turn.
+            # Closed at once, the loop would leak what it has accepted in this very turn.
             with contextlib.suppress(NotImplementedError):  # where loops have no readers
                 for server in self._servers:
                     for socket in server.sockets:
