@@ -349,10 +349,7 @@ class ClientSession(CurrentConnection):
         self._redial.connected(self._now)
         for subscription in self._subscriptions:
             self._send_subscribe(subscription)
-        resent = 0
-        for message in self._outbox.queued():
-            self._send_message(message)
-            resent += 1
+        resent = sum(self._send_message(message) for message in self._outbox.queued())
         self._events.append(
             Resubscribed(
                 epoch=self.epoch,
@@ -489,13 +486,14 @@ class ClientSession(CurrentConnection):
         assert self._connection is not None
         self._connection.send_frame(frame, now=self._now)
 
-    def _send_message(self, message: OutgoingMessage) -> None:
+    def _send_message(self, message: OutgoingMessage) -> bool:
         try:
             self._send_frame(message.frame)
         except LocalProtocolError as error:  # the version that was agreed on cannot carry it
             self._fail_message(message, error)
-        else:
-            message.fire(MessageTrigger.SENT)
+            return False
+        message.fire(MessageTrigger.SENT)
+        return True
 
     def _send_subscribe(self, subscription: Subscription) -> None:
         try:
