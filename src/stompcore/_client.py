@@ -209,6 +209,7 @@ class ClientSession(CurrentConnection):
 
         Raises:
             StaleEpoch: it came over a connection that is gone, where its id meant something.
+            LocalProtocolError: it asks for none, or the agreed version has no such frame.
         """
         self._acknowledge(Command.ACK, delivered, now)
 

@@ -120,9 +120,18 @@ class Subscriptions:
 
 
 def acknowledgement(command: Command, delivered: Delivered, version: Version) -> Frame:
-    """ACK or NACK of a message, with the headers that `version` knows it by."""
+    """ACK or NACK of a message, with the headers that `version` knows it by.
+
+    Raises:
+        LocalProtocolError: the message asks for no acknowledgement, or `version` has no NACK.
+    """
+    if command is Command.NACK and version is Version.V1_0:
+        raise LocalProtocolError("STOMP 1.0 has no NACK")
     theirs = delivered.frame.headers
     if version is Version.V1_2:
-        return Frame(command, {"id": theirs.get("ack", "")})
+        id = theirs.get("ack")
+        if not id:  # an empty one would be answered with ERROR, and cost the whole connection
+            raise LocalProtocolError("the message asks for no acknowledgement")
+        return Frame(command, {"id": id})
     headers = {"message-id": theirs["message-id"], "subscription": delivered.subscription}
     return Frame(command, headers)
