@@ -7,6 +7,7 @@ and out of order, and misuse raises and leaves a machine that is equal in depth 
 from __future__ import annotations
 
 import enum
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -187,7 +188,7 @@ def depth(value: Any, seen: frozenset[int] = frozenset()) -> Any:
     seen |= {id(value)}
     if isinstance(value, dict):
         return [(depth(each, seen), depth(of, seen)) for each, of in value.items()]
-    if hasattr(value, "__iter__") and hasattr(value, "__len__"):
+    if isinstance(value, (list, tuple, deque, set, frozenset)):
         return [type(value).__name__, *(depth(each, seen) for each in value)]
     fields = dict(getattr(value, "__dict__", {}))
     for kind in type(value).__mro__:
@@ -260,10 +261,17 @@ def test_a_time_out_that_comes_far_too_late_fires_all_that_is_due(
 def test_it_comes_to_rest_or_beats_on(make: Callable[[], Machine]) -> None:
     """Punctually, deadline by deadline: each is later than the one before; none comes for ever."""
     machine = make()
-    now = NOW
+    now, hung_up = NOW, False
     for _ in range(ENOUGH):
         deadline = machine.next_deadline()
         if deadline is None:
+            if isinstance(machine, ClientEndpoint) and machine.connection.closed and not hung_up:
+                hung_up = True
+                machine.hang_up(now=now)  # as the session's `HangUp` tells the driver
+                drain(machine)
+                continue
+            # Whoever has begun to end, and waits for nobody any more, has ended.
+            assert machine.closed or not machine.closing
             return
         assert deadline > now
         now = deadline
@@ -388,6 +396,17 @@ def test_misuse_of_a_connection_raises_and_changes_nothing(
         misuse(connection)
     assert depth(machine) == before
     assert drain(machine) == 0
+
+
+def test_a_frame_that_the_version_cannot_carry_raises_and_changes_nothing() -> None:
+    made = client_connection("connecting")
+    made.receive_data(b"CONNECTED\nversion:1.0\n\n\0", now=NOW)
+    drain(made)
+    before = depth(made)
+    with pytest.raises(LocalProtocolError):
+        made.send_frame(Frame(Command.SEND, {"destination": "/a", "x": "a\nb"}), now=NOW)
+    assert depth(made) == before
+    assert made.data_to_send() == []
 
 
 def test_an_ack_of_what_asks_for_none_costs_no_connection() -> None:
