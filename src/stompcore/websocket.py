@@ -10,10 +10,7 @@ No extension is offered or accepted: wsproto's permessage-deflate has no bound o
 from __future__ import annotations
 
 from collections import deque
-from typing import TypeAlias
-from urllib.parse import parse_qs, urlsplit
 
-import h11
 from wsproto import ConnectionType, WSConnection
 from wsproto.connection import ConnectionState as WireState
 from wsproto.events import (
@@ -29,12 +26,13 @@ from wsproto.events import (
 from wsproto.utilities import LocalProtocolError as WireLocalError
 from wsproto.utilities import RemoteProtocolError as WireRemoteError
 
-from stompcore._auth import Token, bearer_token
 from stompcore._config import ServerConfig
 from stompcore._connection import ClientConnection
 from stompcore._errors import CloseCode, ErrorCode
 from stompcore._events import ConnectionEvent, ServerEvent
+from stompcore._http import Answer, Exchange, Pages, Refused
 from stompcore._machine import Close, TimedMachine
+from stompcore._opening import SUBPROTOCOLS, judge
 from stompcore._server import ServerSession
 from stompcore._state import ENDPOINT, EndpointState, EndpointTrigger
 from stompcore._timers import Timer, earliest
@@ -42,13 +40,10 @@ from stompcore._url import Target
 
 __all__ = ["SUBPROTOCOLS", "ClientEndpoint", "ServerEndpoint"]
 
-#: Of STOMP over WebSocket, the best first.
-SUBPROTOCOLS = ("v12.stomp", "v11.stomp", "v10.stomp")
-
-_HeaderList: TypeAlias = list[tuple[bytes, bytes]]
-
 # What may stand in a Close frame (RFC 6455 section 7.4); anything else is not echoed.
 _RESERVED_CODES = frozenset({CloseCode.NO_STATUS, CloseCode.ABNORMAL, 1015})
+
+_NO_PAGES: Pages = {}
 
 
 class _Endpoint(TimedMachine[EndpointState, EndpointTrigger]):
@@ -87,7 +82,7 @@ class _Endpoint(TimedMachine[EndpointState, EndpointTrigger]):
         """Take bytes of the TCP or TLS stream; b"" is legal and means nothing."""
         self._advance(now)
         if self.state is EndpointState.HANDSHAKE:
-            if data:  # h11 takes b"" for the end of the stream
+            if data:  # h11, which wsproto asks too, takes b"" for the end of the stream
                 self._receive_handshake(data)
         elif self.state in (EndpointState.OPEN, EndpointState.LOCAL_CLOSING):
             self._receive_frames(data)
@@ -190,20 +185,30 @@ class ServerEndpoint(_Endpoint):
     """A `ServerSession` behind a WebSocket. Keeps `Machine`'s contract.
 
     The session's ERROR leaves as its last message, then the Close with its code and reason; then
-    whatever the peer still sends is drained, for a bounded time, until its own Close comes.
+    whatever the peer still sends is drained, for a bounded time, until its own Close comes. A
+    request that opens no WebSocket gets its HTTP status, or the page that it asks for.
 
     Args:
         session: fresh; the token of the handshake is offered to it.
         config: for the path, the origins and the limits.
         now: Unix seconds; the handshake time-out starts here.
+        pages: what a plain GET or HEAD may see, by path; the WebSocket's own path comes first.
     """
 
-    def __init__(self, session: ServerSession, config: ServerConfig, *, now: float) -> None:
+    def __init__(
+        self,
+        session: ServerSession,
+        config: ServerConfig,
+        *,
+        now: float,
+        pages: Pages = _NO_PAGES,
+    ) -> None:
         limits = config.limits
         super().__init__(ConnectionType.SERVER, now=now, close_timeout=limits.close_timeout)
         self.session = session
         self._config = config
-        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.handshake_size)
+        self._pages = pages
+        self._exchange = Exchange(head_size=limits.handshake_size)
         self._timers.set(Timer.HANDSHAKE, now + limits.handshake_timeout)
 
     @property
@@ -255,109 +260,36 @@ class ServerEndpoint(_Endpoint):
     # --- the opening handshake ------------------------------------------------------------
 
     def _receive_handshake(self, data: bytes) -> None:
-        self._http.receive_data(data)
+        exchange = self._exchange
         try:
-            event = self._http.next_event()
-            if isinstance(event, h11.Request):
-                self._judge(event)
-        except h11.RemoteProtocolError as error:
-            # wsproto would answer 400 to everything; h11 knows better (431 for a huge header).
-            self._refuse(error.error_status_hint or 400, "This is not an HTTP request.")
-
-    def _judge(self, request: h11.Request) -> None:
-        config = self._config
-        headers: _HeaderList = [(bytes(name), bytes(value)) for name, value in request.headers]
-        by_name = dict(headers)
-        if request.method != b"GET":
-            self._refuse(
-                405,
-                "WebSocket connections start with GET.",
-                [(b"Allow", b"GET")],
-                has_body=request.method != b"HEAD",
-            )
+            exchange.receive_data(data)
+            request = exchange.read_head()
+            if request is None:
+                return
+            opening = judge(exchange, request, self._wire, self._config, self._pages)
+        except Refused as refused:
+            self._answer(refused.answer)
             return
-        try:
-            target = urlsplit(request.target.decode("latin-1"))
-        except ValueError:  # what stands in brackets is no address
-            self._refuse(400, "The target cannot be read.")
+        if isinstance(opening, Answer):
+            self._answer(opening)
             return
-        if target.path != config.path:
-            self._refuse(404, "There is nothing here.")
-            return
-        if b"websocket" not in by_name.get(b"upgrade", b"").lower():
-            self._refuse(426, "This is a WebSocket endpoint.", [(b"Upgrade", b"websocket")])
-            return
-        origin = by_name.get(b"origin")
-        allowed = config.origins
-        if allowed is not None and origin is not None and origin.decode("latin-1") not in allowed:
-            self._refuse(403, "This origin may not connect.")
-            return
-        if self._http.next_event().__class__ is not h11.EndOfMessage:
-            self._refuse(400, "A WebSocket handshake has no body.")
-            return
-        try:
-            self._wire.initiate_upgrade_connection(headers, request.target)
-            wanted = next(each for each in self._wire.events() if isinstance(each, Request))
-        except WireRemoteError as error:
-            hint = error.event_hint
-            status = hint.status_code if isinstance(hint, RejectConnection) else 400
-            extra = hint.headers if isinstance(hint, RejectConnection) else []
-            self._refuse(status, "This is not a WebSocket handshake.", list(extra))
-            return
-        except (ValueError, h11.LocalProtocolError):
-            # A Host or a target that wsproto cannot decode.
-            self._refuse(400, "This is not a WebSocket handshake.")
-            return
-        chosen = next((each for each in SUBPROTOCOLS if each in wanted.subprotocols), None)
-        if wanted.subprotocols and chosen is None:
-            self._refuse(400, "None of the sub-protocols is STOMP's.")
-            return
-        self.session.use_transport_token(self._token(by_name, target.query))
-        self._output.append(self._wire.send(AcceptConnection(subprotocol=chosen)))
+        self.session.use_transport_token(opening.token)
+        self._output.append(self._wire.send(AcceptConnection(subprotocol=opening.subprotocol)))
         self._table.fire(EndpointTrigger.OPENED)
         self._timers.cancel(Timer.HANDSHAKE)
-        trailing = self._http.trailing_data[0]
-        if trailing:
-            self._receive_frames(trailing)
+        if exchange.trailing_data:
+            self._receive_frames(exchange.trailing_data)
 
-    def _token(self, headers: dict[bytes, bytes], query: str) -> Token | None:
-        value = headers.get(b"authorization")
-        if value is not None:
-            return bearer_token(value.decode("latin-1"))
-        parameter = self._config.token_in_query
-        if parameter is None:
-            return None
-        values = parse_qs(query).get(parameter)
-        return Token(values[0]) if values else None
-
-    def _refuse(
-        self,
-        status: int,
-        text: str,
-        extra: _HeaderList | None = None,
-        *,
-        has_body: bool = True,
-    ) -> None:
-        body = f"{text}\n".encode()
-        headers = [
-            (b"Content-Type", b"text/plain; charset=utf-8"),
-            (b"Content-Length", str(len(body)).encode()),
-            (b"Connection", b"close"),
-            *(extra or []),
-        ]
-        for event in (
-            h11.Response(status_code=status, headers=headers),
-            h11.Data(data=body if has_body else b""),
-            h11.EndOfMessage(),
-        ):
-            self._output.append(self._http.send(event) or b"")
+    def _answer(self, answer: Answer) -> None:
+        """An answer that is not 101, and the end."""
+        self._output.append(self._exchange.write(answer))
         self._table.fire(EndpointTrigger.REFUSE)
         self._timers.cancel(Timer.HANDSHAKE)
         self._timers.set(Timer.CLOSE, self._now + self._close_timeout)
         self.session.receive_eof(now=self._now)
 
     def _handshake_timed_out(self) -> None:
-        self._refuse(408, "The handshake took too long.")
+        self._answer(Refused(408, "The handshake took too long.").answer)
 
     # --- the session's end ----------------------------------------------------------------
 
