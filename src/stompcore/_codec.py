@@ -22,6 +22,9 @@ _UNESCAPED = frozenset({Command.CONNECT, Command.STOMP, Command.CONNECTED})
 # With no escapes, each of these would be header injection.
 _INJECTION = re.compile(r"[\r\n\0]")
 _MAX_DIGITS = 18
+# Brokers of 1.0 wrote a line feed behind the NUL, and its clients (php-stomp) skip that byte
+# unread: without it they lose the beginning of the next frame.
+_ENDS = {Version.V1_0: b"\0\n", Version.V1_1: b"\0", Version.V1_2: b"\0"}
 
 
 def _malformed(detail: str, receipt_id: str | None = None) -> RemoteProtocolError:
@@ -298,7 +301,9 @@ def encode_frame(frame: Frame, version: Version) -> bytes:
     if body:
         lines.append(f"content-length:{len(body)}")
     lines.append("\n")
-    return "\n".join(lines).encode() + body + b"\0"
+    # Nothing comes behind an ERROR.
+    end = b"\0" if command is Command.ERROR else _ENDS[version]
+    return "\n".join(lines).encode() + body + end
 
 
 class Message:
@@ -355,4 +360,4 @@ class Message:
         if self.body:
             lines.append(f"content-length:{len(self.body)}")
         lines.append("\n")
-        return "\n".join(lines).encode() + self.body + b"\0"
+        return "\n".join(lines).encode() + self.body + _ENDS[version]

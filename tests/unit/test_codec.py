@@ -78,7 +78,8 @@ def test_read_three_times_over(case: Case) -> None:
 def test_written_back(case: Case) -> None:
     written = encode_frame(case.frame, case.version or V12)
     if case.canonical:
-        assert written == case.wire
+        # php-stomp, of 1.0, loses the next frame where no line feed stands between the two.
+        assert written == case.wire + (b"\n" if case.version is V10 else b"")
     again = read(decoder_for(case.version), [written])
     assert [(each.command, each.body) for each in again] == [(case.frame.command, case.frame.body)]
     assert without_length(again[0].headers) == without_length(case.frame.headers)
@@ -435,6 +436,12 @@ def test_message(version: Version, subscription: str | None, ack: str | None) ->
     headers = {name: value for name, value in expected.items() if value is not None}
     assert read(decoder, [wire]) == [Frame(Command.MESSAGE, headers, b"body")]
     assert message.encode(version, subscription, ack) == wire
+
+
+def test_only_a_message_of_1_0_ends_with_a_line_feed() -> None:
+    message = Message("/topic/a", "m", Headers(), b"x")
+    ends = [message.encode(version, "1")[-2:] for version in (V10, V11, V12)]
+    assert ends == [b"\0\n", b"x\0", b"x\0"]
 
 
 def test_message_is_encoded_once_for_each_version() -> None:
