@@ -15,6 +15,7 @@ from stompcore._client import ClientSession
 from stompcore._codec import FrameDecoder, Message, encode_frame
 from stompcore._config import Backoff, ClientConfig, HeartBeat, Limits, ServerConfig
 from stompcore._connection import ClientConnection
+from stompcore._counters import Snapshot
 from stompcore._endings import DEFAULT_RULES, Rule
 from stompcore._errors import (
     AuthenticationFailed,
@@ -54,6 +55,8 @@ from stompcore._events import (
     Outcome,
     Published,
     PublishFailed,
+    Reauthenticated,
+    ReauthRequested,
     Receipted,
     Resubscribed,
     Sent,
@@ -79,18 +82,23 @@ from stompcore._state import ConnectionState, ServerState
 from stompcore._timers import Timer
 from stompcore.broker import Broker
 from stompcore.client import Client, ReceivedMessage, Subscription, TokenRequest, TokenSource
+from stompcore.handlers import Call, Handlers, Refused
+from stompcore.policy import Access, AllowEverything, Grant, Grants, Policy
 
 __version__ = "0.1.0"
 
 __all__ = [
     "DEFAULT_RULES",
+    "Access",
     "AckMode",
     "Acked",
     "Action",
     "AllowAll",
+    "AllowEverything",
     "AuthenticationFailed",
     "Backoff",
     "Broker",
+    "Call",
     "Client",
     "ClientClosed",
     "ClientConfig",
@@ -116,6 +124,9 @@ __all__ = [
     "FetchToken",
     "Frame",
     "FrameDecoder",
+    "Grant",
+    "Grants",
+    "Handlers",
     "HangUp",
     "Headers",
     "HeartBeat",
@@ -130,10 +141,14 @@ __all__ = [
     "Notice",
     "OutboxFull",
     "Outcome",
+    "Policy",
     "PublishFailed",
     "Published",
+    "ReauthRequested",
+    "Reauthenticated",
     "Receipted",
     "ReceivedMessage",
+    "Refused",
     "Rejected",
     "RemoteProtocolError",
     "Resubscribed",
@@ -145,6 +160,7 @@ __all__ = [
     "ServerSession",
     "ServerState",
     "SessionEstablished",
+    "Snapshot",
     "StaleEpoch",
     "StompError",
     "Stopped",

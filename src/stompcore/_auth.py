@@ -69,6 +69,8 @@ class Identity:
         expires_at: Unix seconds (`exp`), or None for an identity that never expires.
         not_before: Unix seconds (`nbf`), or None.
         token_id: the token's own id (`jti`), by which it can be revoked, or None.
+        issued_at: Unix seconds (`iat`), or None; what tells a token from those that were issued
+            before all of a subject's were revoked.
         claims: what else the token says; hidden in the repr.
     """
 
@@ -76,10 +78,11 @@ class Identity:
     expires_at: float | None
     not_before: float | None = None
     token_id: str | None = None
+    issued_at: float | None = None
     claims: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        for instant in (self.expires_at, self.not_before):
+        for instant in (self.expires_at, self.not_before, self.issued_at):
             if instant is not None and not math.isfinite(instant):
                 raise LocalProtocolError("an instant of an identity must be a finite number")
 

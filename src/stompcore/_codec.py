@@ -311,7 +311,7 @@ class Message:
 
     Args:
         destination: where it was sent to.
-        message_id: unique within this server.
+        message_id: unique within this server, and without a slash: an `ack` header is made of it.
         headers: the publisher's own headers, without those that only concern the publisher.
         body: bytes.
     """
@@ -330,7 +330,14 @@ class Message:
     def __repr__(self) -> str:
         return f"<Message {self.message_id} to {self.destination} {len(self.body)} bytes>"
 
-    def encode(self, version: Version, subscription: str | None, ack: str | None = None) -> bytes:
+    def encode(
+        self,
+        version: Version,
+        subscription: str | None,
+        ack: str | None = None,
+        *,
+        is_redelivered: bool = False,
+    ) -> bytes:
         """The MESSAGE frame for one subscription (None: one of 1.0 that has no id).
 
         A header that `version` cannot carry is left out, so that a publisher of 1.2 cannot harm
@@ -344,6 +351,8 @@ class Message:
             own += f"subscription:{escape(subscription, version)}\n"
         if ack is not None:
             own += f"ack:{escape(ack, version)}\n"
+        if is_redelivered:
+            own += "redelivered:true\n"
         return own.encode() + shared
 
     def _encode_shared(self, version: Version) -> bytes:

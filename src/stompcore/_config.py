@@ -26,22 +26,52 @@ def _require(condition: bool, sentence: str) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """Bounds on what a peer may make us keep or wait for."""
+    """Bounds on what a peer may make us keep or wait for.
+
+    Args:
+        frame_size_before_login, frame_size: of a whole frame, in bytes.
+        headers: of one frame.
+        header_line_size: in bytes.
+        command_size: in bytes.
+        destination_size: in characters.
+        subscriptions: of one session.
+        transactions: open at once in one session; together they hold `frame_size` bytes at most.
+        transaction_frames: of one transaction.
+        unacknowledged: messages that a subscription to a queue may hold without an answer.
+        handler_backlog: calls of handlers of one session that may wait for one another.
+        send_backlog: bytes that wait for a session to read them.
+        send_backlog_timeout: how long they may wait without one of them leaving, in seconds.
+        login_timeout: from the transport's opening to an accepted token, in seconds.
+        handshake_timeout, handshake_size: of the WebSocket's HTTP request; seconds, bytes.
+        close_timeout: how long a session that is over may take to read why, in seconds.
+        queues: how many there may be.
+        queue_messages, queue_size: of one queue; the size in bytes.
+        queues_size: of all of them, in bytes.
+        deliveries: how often a queue tries one message before it is a dead letter.
+    """
 
     frame_size_before_login: int = 64 * 1024
     frame_size: int = 1024 * 1024
     headers: int = 100
     header_line_size: int = 16 * 1024
     command_size: int = 16
+    destination_size: int = 1024
     subscriptions: int = 1000
     transactions: int = 16
     transaction_frames: int = 1000
+    unacknowledged: int = 1000
+    handler_backlog: int = 16
     send_backlog: int = 1024 * 1024
     send_backlog_timeout: float = 10.0
     login_timeout: float = 10.0
     handshake_timeout: float = 5.0
     handshake_size: int = 16 * 1024
     close_timeout: float = 5.0
+    queues: int = 10_000
+    queue_messages: int = 10_000
+    queue_size: int = 16 * 1024 * 1024
+    queues_size: int = 256 * 1024 * 1024
+    deliveries: int = 5
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -113,6 +143,11 @@ class ServerConfig:
         origins: the browser origins that may connect; None allows every origin.
         token_in_query: the query parameter of the WebSocket URL that may hold the token; None
             (the default) ignores the query, since URLs end up in logs.
+        refresh_destination: where a SEND with a new token renews a session; None for nowhere.
+        health_path, metrics_path: HTTP pages on the WebSocket's port; None for no such page.
+        drain_window: seconds, at most, over which a drain spreads the ends of its sessions.
+        drain_rate: sessions a second that a drain ends; a small server drains faster than its
+            window.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -122,11 +157,24 @@ class ServerConfig:
     path: str = "/ws"
     origins: Collection[str] | None = None
     token_in_query: str | None = None
+    refresh_destination: str | None = "/auth/refresh"
+    health_path: str | None = "/healthz"
+    metrics_path: str | None = "/metrics"
+    drain_window: float = 5.0
+    drain_rate: float = 200.0
 
     def __post_init__(self) -> None:
         _require(0 <= self.leeway < math.inf, "leeway must be 0 or more")
         _require(not _NO_HEADER.search(self.server), "server must be one line")
-        _require(self.path.startswith("/"), "path must start with /")
+        for path in (self.path, self.health_path, self.metrics_path):
+            _require(path is None or path.startswith("/"), "a path must start with /")
+        refresh = self.refresh_destination
+        _require(
+            refresh is None or (refresh != "" and not _NO_HEADER.search(refresh)),
+            "refresh_destination must be one line",
+        )
+        _require(0 <= self.drain_window < math.inf, "drain_window must be 0 or more")
+        _require(0 < self.drain_rate < math.inf, "drain_rate must be above 0")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -33,6 +33,8 @@ __all__ = [
     "Outcome",
     "PublishFailed",
     "Published",
+    "ReauthRequested",
+    "Reauthenticated",
     "Receipted",
     "Resubscribed",
     "Sent",
@@ -118,10 +120,9 @@ class Unsubscribed(Work):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Acked(Work):
-    """ACK. By version: `message_id` (1.0), with `subscription` (1.1), `ack_id` (1.2)."""
+    """ACK. `subscription` is None only in 1.0, whose ACK does not say."""
 
-    ack_id: str | None
-    message_id: str | None
+    message_id: str
     subscription: str | None
 
 
@@ -129,16 +130,42 @@ class Acked(Work):
 class Nacked(Work):
     """NACK, with the same fields as `Acked`."""
 
-    ack_id: str | None
-    message_id: str | None
+    message_id: str
     subscription: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Committed(Work):
-    """COMMIT: the events of the transaction came before this one."""
+    """COMMIT: everything that the transaction held, in order. Do all of it, or refuse it whole.
+
+    One receipt, that of the COMMIT, is for all of it.
+    """
 
     transaction: str
+    work: tuple[Sent | Acked | Nacked, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReauthRequested:
+    """A new token waits for `ServerSession.accept` or `reject`; nothing else is read until then.
+
+    Meanwhile the session lives on its old token, and no longer than that.
+    """
+
+    token: Token | None
+    headers: Headers
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reauthenticated(Work):
+    """A session was renewed in place. `valid_until` is Unix seconds, `math.inf` for never expiring.
+
+    Look again at what its peer may listen to, end what it may not (`ServerSession.unsubscribe`),
+    then answer with `done`.
+    """
+
+    identity: Identity
+    valid_until: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -158,6 +185,8 @@ class Ended:
 ServerEvent = (
     ConnectRequested
     | Connected
+    | ReauthRequested
+    | Reauthenticated
     | Sent
     | Subscribed
     | Unsubscribed

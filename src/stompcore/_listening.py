@@ -41,6 +41,9 @@ class Listening:
         self._limits = limits
         self._by_key: dict[str, ServerSubscription] = {}
 
+    def __len__(self) -> int:
+        return len(self._by_key)
+
     def get(self, key: str) -> ServerSubscription | None:
         """The subscription of this key, or None."""
         return self._by_key.get(key)
@@ -87,6 +90,10 @@ class Listening:
                 ErrorCode.PROTOCOL_VIOLATION, "There is no such subscription."
             )
         return subscription
+
+    def end(self, key: str) -> bool:
+        """The server ends one; whether there was such a subscription."""
+        return self._by_key.pop(key, None) is not None
 
     def clear(self) -> None:
         """The session is over."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from stompcore._events import Work
+from stompcore._frames import Command, Frame
 
 __all__ = ["TAKE_SIZE", "Receipts", "SendQueue"]
 
@@ -12,21 +15,37 @@ __all__ = ["TAKE_SIZE", "Receipts", "SendQueue"]
 TAKE_SIZE = 64 * 1024
 
 
-class SendQueue:
-    """Bytes that wait for the transport, and which of them are MESSAGEs."""
+class _Item(NamedTuple):
+    chunk: bytes
+    subscription: str | None = None  # of a MESSAGE; None for every other frame
+    reference: object = None
 
-    __slots__ = ("_items", "size")
+
+class SendQueue:
+    """Bytes that wait for the transport, and which of them are MESSAGEs.
+
+    What is dropped before it has left is not forgotten: `take_unsent` gives the references back
+    that were pushed with it, so that a queue can have its messages again.
+    """
+
+    __slots__ = ("_items", "_unsent", "size")
 
     def __init__(self) -> None:
-        self._items: deque[tuple[bool, bytes]] = deque()
+        self._items: deque[_Item] = deque()
+        self._unsent: list[object] = []
         self.size = 0
 
     def __bool__(self) -> bool:
         return bool(self._items)
 
-    def push(self, chunk: bytes, *, is_message: bool) -> None:
-        """Queue one item."""
-        self._items.append((is_message, chunk))
+    def push(self, chunk: bytes) -> None:
+        """Queue one item that is no MESSAGE."""
+        self._items.append(_Item(chunk))
+        self.size += len(chunk)
+
+    def push_message(self, chunk: bytes, subscription: str, reference: object) -> None:
+        """Queue a MESSAGE."""
+        self._items.append(_Item(chunk, subscription, reference))
         self.size += len(chunk)
 
     def take(self) -> list[bytes]:
@@ -37,21 +56,43 @@ class SendQueue:
         """
         chunks, size = [], 0
         while self._items and size < TAKE_SIZE:
-            chunk = self._items.popleft()[1]
+            chunk = self._items.popleft().chunk
             chunks.append(chunk)
             size += len(chunk)
         self.size -= size
         return chunks
 
-    def drop_messages(self) -> None:
-        """Keep only what answers work that was done: a MESSAGE must not leave on a dead token."""
-        self._items = deque(item for item in self._items if not item[0])
-        self.size = sum(len(chunk) for _, chunk in self._items)
+    def drop_messages(self, subscription: str | None = None) -> None:
+        """Keep only what answers work that was done: a MESSAGE must not leave on a dead token.
+
+        Args:
+            subscription: drop the MESSAGEs of this one only; None for those of all.
+        """
+        kept: deque[_Item] = deque()
+        for item in self._items:
+            if item.subscription is None or subscription not in (None, item.subscription):
+                kept.append(item)
+            else:
+                self.give_back(item.reference)
+        self._items = kept
+        self.size = sum(len(item.chunk) for item in kept)
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Nothing more leaves."""
+        for item in self._items:
+            self.give_back(item.reference)
         self._items.clear()
         self.size = 0
+
+    def give_back(self, reference: object) -> None:
+        """What this stands for will not leave."""
+        if reference is not None:
+            self._unsent.append(reference)
+
+    def take_unsent(self) -> list[object]:
+        """The references of MESSAGEs that were dropped, in order, once."""
+        unsent, self._unsent = self._unsent, []
+        return unsent
 
 
 class Receipts:
@@ -60,7 +101,7 @@ class Receipts:
     __slots__ = ("_waiting",)
 
     def __init__(self) -> None:
-        self._waiting: deque[tuple[Work, str]] = deque()
+        self._waiting: deque[tuple[Work, Frame]] = deque()
 
     def __bool__(self) -> bool:
         return bool(self._waiting)
@@ -68,13 +109,18 @@ class Receipts:
     def expect(self, work: Work) -> None:
         """`work` has begun; if it wants a RECEIPT, that takes its place in the order now."""
         if work.receipt_id is not None:
-            self._waiting.append((work, work.receipt_id))
+            self._waiting.append((work, _receipt(work.receipt_id)))
 
-    def done(self, work: Work) -> list[str]:
-        """`work` is finished: the receipt ids that may go out now, in order."""
-        for index, (each, receipt_id) in enumerate(self._waiting):
+    def done(self, work: Work, headers: Iterable[tuple[str, str]] = ()) -> list[Frame]:
+        """`work` is finished: the RECEIPTs that may go out now, in order.
+
+        Args:
+            work: the very object that was expected.
+            headers: further headers of its RECEIPT.
+        """
+        for index, (each, receipt) in enumerate(self._waiting):
             if each is work:
-                self._waiting[index] = (_DONE, receipt_id)
+                self._waiting[index] = (_DONE, _receipt(receipt.headers["receipt-id"], headers))
                 break
         ready = []
         while self._waiting and self._waiting[0][0] is _DONE:
@@ -87,3 +133,7 @@ class Receipts:
 
 
 _DONE = Work()
+
+
+def _receipt(receipt_id: str, headers: Iterable[tuple[str, str]] = ()) -> Frame:
+    return Frame(Command.RECEIPT, [("receipt-id", receipt_id), *headers])

@@ -52,12 +52,14 @@ class ServerState(enum.Enum):
     CONNECTING = "connecting"  # nothing but CONNECT or STOMP is legal
     VERIFYING = "verifying"  # paused until the caller has judged the token
     OPEN = "open"
+    REFRESHING = "refreshing"  # open, but paused until the caller has judged a new token
     CLOSING = "closing"
     CLOSED = "closed"
 
 
 class ServerTrigger(enum.Enum):
     CONNECT = "connect received"
+    REFRESH = "new token received"
     ACCEPT = "token accepted"
     END = "farewell queued"
     GONE = "transport gone or drained"
@@ -75,6 +77,12 @@ SERVER_SESSION: Table[ServerState, ServerTrigger] = {
         ServerTrigger.GONE: ServerState.CLOSED,
     },
     ServerState.OPEN: {
+        ServerTrigger.REFRESH: ServerState.REFRESHING,
+        ServerTrigger.END: ServerState.CLOSING,
+        ServerTrigger.GONE: ServerState.CLOSED,
+    },
+    ServerState.REFRESHING: {
+        ServerTrigger.ACCEPT: ServerState.OPEN,
         ServerTrigger.END: ServerState.CLOSING,
         ServerTrigger.GONE: ServerState.CLOSED,
     },

@@ -21,14 +21,15 @@ class Timer(enum.IntEnum):
     LOGIN = 3
     PEER_SILENT = 4
     SEND_BACKLOG = 5
-    DIAL = 6
-    CONNECT = 7
-    TOKEN_FETCH = 8
-    OUTBOX = 9
-    STABLE = 10
-    TOKEN_RETRY = 11
-    REDIAL = 12
-    HEART_BEAT = 13
+    DRAIN = 6
+    DIAL = 7
+    CONNECT = 8
+    TOKEN_FETCH = 9
+    OUTBOX = 10
+    STABLE = 11
+    TOKEN_RETRY = 12
+    REDIAL = 13
+    HEART_BEAT = 14
 
 
 class Timers:

@@ -52,7 +52,7 @@ class Transactions:
             RemoteProtocolError: there is no such transaction, or it holds too much.
         """
         transaction = self._get(name)
-        size = len(event.body) if isinstance(event, Sent) else 0
+        size = _size(event)
         held = sum(each.size for each in self._open.values())
         if (
             len(transaction.events) >= self._limits.transaction_frames
@@ -62,7 +62,7 @@ class Transactions:
         transaction.size += size
         transaction.events.append(replace(event, receipt_id=None))
 
-    def end(self, name: str) -> list[Sent | Acked | Nacked]:
+    def end(self, name: str) -> tuple[Sent | Acked | Nacked, ...]:
         """COMMIT or ABORT: what was held, in order.
 
         Raises:
@@ -70,7 +70,7 @@ class Transactions:
         """
         events = self._get(name).events
         del self._open[name]
-        return events
+        return tuple(events)
 
     def clear(self) -> None:
         """Abort everything: the session is over."""
@@ -81,6 +81,14 @@ class Transactions:
         if transaction is None:
             raise RemoteProtocolError(ErrorCode.PROTOCOL_VIOLATION, "There is no such transaction.")
         return transaction
+
+
+def _size(event: Sent | Acked | Nacked) -> int:
+    """About as many bytes as the event holds on to: a frame can be all headers."""
+    if not isinstance(event, Sent):
+        return len(event.message_id) + len(event.subscription or "")
+    headers = sum(len(name) + len(value) for name, value in event.headers.pairs())
+    return headers + len(event.body)
 
 
 def _too_much(detail: str) -> RemoteProtocolError:

@@ -182,5 +182,6 @@ def _identity(claims: dict[str, Any]) -> Identity:
         expires_at=_instant(claims, "exp"),
         not_before=_instant(claims, "nbf") if "nbf" in claims else None,
         token_id=token_id if isinstance(token_id, str) else None,
+        issued_at=_instant(claims, "iat") if "iat" in claims else None,
         claims=claims,
     )

@@ -1,0 +1,281 @@
+"""What becomes of a session's work: the policy is asked, a handler or the broker does it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stompcore._calls import Calls, PendingCall
+from stompcore._counters import Counters
+from stompcore._errors import ErrorCode, RemoteProtocolError
+from stompcore._events import (
+    Acked,
+    Committed,
+    Nacked,
+    Reauthenticated,
+    Sent,
+    Subscribed,
+    Unsubscribed,
+    Work,
+)
+from stompcore._headers import Headers
+from stompcore._server import ServerSession
+from stompcore.broker import Broker, Delivery, Sender
+from stompcore.handlers import Call, Handlers, Job, Refused
+from stompcore.policy import Access, Policy
+
+__all__ = ["Worker"]
+
+
+class Worker:
+    """Does the work of all sessions of one hub.
+
+    Args:
+        broker, policy, handlers: whom to ask.
+        counters: of the server.
+        backlog: see `Limits.handler_backlog`.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        policy: Policy,
+        handlers: Handlers,
+        counters: Counters,
+        *,
+        backlog: int,
+    ) -> None:
+        self.calls = Calls(backlog)
+        self._broker = broker
+        self._policy = policy
+        self._handlers = handlers
+        self._counters = counters
+
+    def do(self, session: ServerSession, event: Work, now: float) -> list[Delivery]:
+        """Do one event's work and answer it; what is to be delivered now, in order."""
+        try:
+            match event:
+                case Sent() if self._handlers.find(event.destination) is None:
+                    self._require(session, Access.SEND, event.destination)
+                    deliveries = self._broker.publish(
+                        event.destination, event.headers, event.body, sender=_sender(session)
+                    )
+                    self._counters.published += 1
+                    session.done(event, now=now)
+                    return deliveries
+                case Sent():
+                    return self._send([event], session, event, now)
+                case Committed():
+                    return self._commit(session, event, now)
+                case Subscribed():
+                    self._subscribe(session, event)
+                case Unsubscribed():
+                    unsent = session.take_unsent()
+                    self._broker.unsubscribe(session.session_id, event.subscription, unsent)
+                case Acked() | Nacked():
+                    self._answer(session.session_id, event)
+                case Reauthenticated():
+                    self._look_again(session, now)
+        except RemoteProtocolError as error:
+            session.fail_work(event, error, now=now)
+        else:
+            session.done(event, now=now)
+        return []
+
+    def publish(self, destination: str, headers: Headers, body: bytes) -> list[Delivery]:
+        """Send a message on the server's own behalf.
+
+        Raises:
+            RemoteProtocolError: as `Broker.publish`.
+        """
+        self._counters.published += 1
+        return self._broker.publish(destination, headers, body)
+
+    def finish(self, job: Job, now: float) -> list[Delivery]:
+        """A job has run: let it take effect, and begin the next of its session."""
+        session_id = job.call.session_id
+        pending = self.calls.current(session_id)
+        assert pending is not None
+        assert pending.call is job.call
+        deliveries = self._finish(pending, job.error, now)
+        return deliveries + self._go_on(session_id, now)
+
+    # --- who may --------------------------------------------------------------------------
+
+    def _require(self, session: ServerSession, access: Access, destination: str) -> None:
+        assert session.identity is not None
+        if not self._policy.allows(session.identity, access, destination):
+            verb = "send" if access is Access.SEND else "listen"
+            raise RemoteProtocolError(ErrorCode.ACCESS_DENIED, f"You may not {verb} there.")
+
+    def _look_again(self, session: ServerSession, now: float) -> None:
+        """After a refresh, rights may have shrunk: end what the peer may not hear any more."""
+        assert session.identity is not None
+        for key, destination in self._broker.subscriptions(session.session_id):
+            if not self._policy.allows(session.identity, Access.SUBSCRIBE, destination):
+                session.unsubscribe(key, now=now)
+                self._broker.unsubscribe(session.session_id, key, session.take_unsent())
+
+    def _subscribe(self, session: ServerSession, event: Subscribed) -> None:
+        self._require(session, Access.SUBSCRIBE, event.destination)
+        self._broker.subscribe(
+            _sender(session),
+            event.subscription,
+            event.destination,
+            ack=event.ack,
+            headers=event.headers,
+        )
+
+    def _answer(self, session_id: str, event: Acked | Nacked) -> None:
+        act = self._broker.ack if isinstance(event, Acked) else self._broker.nack
+        act(session_id, event.message_id, event.subscription)
+
+    # --- messages -------------------------------------------------------------------------
+
+    def _commit(self, session: ServerSession, event: Committed, now: float) -> list[Delivery]:
+        """All of a transaction, or nothing of it: everything is looked at before anything is done.
+
+        Raises:
+            RemoteProtocolError: some of it cannot be done.
+        """
+        sent = [each for each in event.work if isinstance(each, Sent)]
+        answers = [each for each in event.work if not isinstance(each, Sent)]
+        for each in answers:
+            self._broker.check_answer(session.session_id, each.message_id, each.subscription)
+        self._check(session, sent)
+        for each in answers:
+            self._answer(session.session_id, each)
+        return self._send(sent, session, event, now)
+
+    def _check(self, session: ServerSession, sent: Sequence[Sent]) -> None:
+        """Whether all of these can be sent.
+
+        Raises:
+            RemoteProtocolError: one of them cannot.
+        """
+        totals: dict[str, tuple[int, int]] = {}
+        for each in sent:
+            self._require(session, Access.SEND, each.destination)
+            self._broker.reply_address(session.session_id, each.headers)
+            if self._handlers.find(each.destination) is None:
+                size, count = totals.get(each.destination, (0, 0))
+                size += len(each.body) + sum(map(len, each.headers.values()))
+                totals[each.destination] = size, count + 1
+                self._broker.check(each.destination, size, count + 1)
+
+    def _send(
+        self, sent: Sequence[Sent], session: ServerSession, work: Work, now: float
+    ) -> list[Delivery]:
+        """Send these, in order; `work` is done when all of them are.
+
+        Raises:
+            RemoteProtocolError: one of them cannot be sent; nothing was.
+        """
+        self._check(session, sent)
+        deliveries: list[Delivery] = []
+        last_call = max(
+            (i for i, each in enumerate(sent) if self._handlers.find(each.destination)), default=-1
+        )
+        for index, each in enumerate(sent):
+            found = self._handlers.find(each.destination)
+            if found is None:
+                self._counters.published += 1
+                deliveries += self._broker.publish(
+                    each.destination, each.headers, each.body, sender=_sender(session)
+                )
+                continue
+            assert session.identity is not None
+            handler, params = found
+            call = Call(
+                destination=each.destination,
+                params=params,
+                headers=self._broker.reply_address(session.session_id, each.headers),
+                body=each.body,
+                identity=session.identity,
+                session_id=session.session_id,
+            )
+            if self.calls.add(PendingCall(session, work, index == last_call, call, handler)):
+                deliveries += self._go_on(session.session_id, now)
+        if last_call < 0:
+            session.done(work, now=now)
+        return deliveries
+
+    # --- handlers -------------------------------------------------------------------------
+
+    def _go_on(self, session_id: str, now: float) -> list[Delivery]:
+        """Begin the calls of a session whose turn it is, until one takes its time."""
+        deliveries: list[Delivery] = []
+        while (pending := self.calls.current(session_id)) is not None:
+            error: Exception | None = None
+            try:
+                self._look_at(pending, now)
+                if not self.calls.start(pending):
+                    break
+            except Exception as raised:  # the application's bug must not end the server
+                error = raised
+            deliveries += self._finish(pending, error, now)
+        return deliveries
+
+    def _look_at(self, pending: PendingCall, now: float) -> None:
+        """Whether a call that may have waited can still be made.
+
+        Raises:
+            RemoteProtocolError: the session has expired, was ended, or may not do this any more.
+        """
+        session = pending.session
+        if now >= session.valid_until:
+            raise RemoteProtocolError(ErrorCode.TOKEN_EXPIRED)
+        if session.error is not None:
+            raise RemoteProtocolError(session.error)
+        self._require(session, Access.SEND, pending.call.destination)
+
+    def _finish(self, pending: PendingCall, error: Exception | None, now: float) -> list[Delivery]:
+        session, work = pending.session, pending.work
+        self.calls.finish(session.session_id)
+        deliveries: list[Delivery] = []
+        if error is None:
+            try:
+                deliveries = self._take_effect(session, pending.call)
+            except Exception as raised:  # the application named what there is not
+                error = raised
+        match error:
+            case None:
+                if pending.is_last:
+                    session.done(work, now=now)
+            case RemoteProtocolError():
+                session.fail_work(work, error, now=now)
+            case Refused():
+                answer = RemoteProtocolError(ErrorCode.ACCESS_DENIED, str(error))
+                session.fail_work(work, answer, now=now)
+            case _:
+                answer = RemoteProtocolError(ErrorCode.INTERNAL_ERROR)
+                session.fail_work(work, answer, now=now, cause=error)
+        return deliveries
+
+    def _take_effect(self, session: ServerSession, call: Call) -> list[Delivery]:
+        """Send what a handler has said, all of it or nothing.
+
+        Raises:
+            RemoteProtocolError: the peer named a `reply-to` where it may not send.
+            Exception: the handler named what there is not.
+        """
+        for each in call.effects:
+            if each.is_reply:
+                self._require(session, Access.SEND, each.destination)
+                self._broker.check(each.destination, len(each.body))
+                continue
+            try:
+                self._broker.check(each.destination, len(each.body))
+            except RemoteProtocolError as error:
+                raise ValueError(
+                    f"a handler cannot publish to {each.destination!r}: {error}"
+                ) from None
+        return [
+            delivery
+            for each in call.effects
+            for delivery in self.publish(each.destination, Headers(each.headers), each.body)
+        ]
+
+
+def _sender(session: ServerSession) -> Sender:
+    assert session.identity is not None
+    return Sender(session.session_id, session.identity.subject)
