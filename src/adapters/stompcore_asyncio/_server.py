@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 import secrets
 import ssl as ssl_module
 import time
@@ -12,8 +13,9 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import cast
 
-from stompcore import ErrorCode, Hub, ServerConfig, TokenVerifier
+from stompcore import Handlers, Hub, Policy, ServerConfig, TokenVerifier
 from stompcore.driver import EpochClock, Pump
+from stompcore.handlers import Job
 from stompcore.listener import Address, Listener, log_lines, open_machine
 
 __all__ = ["Server", "serve"]
@@ -52,8 +54,6 @@ class _Connection(asyncio.Protocol):
         )
         self.pump = Pump(machine, server.clock)
         server.connections[self.session_id] = self
-        if server.is_draining:
-            server.settle(server.hub.end_all(now=self.pump.now))
         self.schedule_flush()
 
     def data_received(self, data: bytes) -> None:
@@ -102,6 +102,8 @@ class _Connection(asyncio.Protocol):
             # Writing may block the transport, which says so at once.
             while not self._is_blocked and (chunks := pump.output()):
                 transport.write(b"".join(chunks))
+            if not self._is_blocked and self._server.hub.is_holding_back(self.session_id):
+                self._server.settle(self._server.hub.refill(self.session_id, now=pump.now))
             if not self._is_blocked and pump.should_send_eof() and transport.can_write_eof():
                 with contextlib.suppress(OSError):  # reset by its peer; `connection_lost` follows
                     transport.write_eof()
@@ -160,6 +162,7 @@ class Server:
         self._tcp = tcp
         self._ssl = ssl
         self._servers: list[asyncio.Server] = []
+        self._jobs: set[asyncio.Task[None]] = set()
         self._is_empty = asyncio.Event()
         self._is_empty.set()
 
@@ -197,18 +200,23 @@ class Server:
     async def drain(self) -> None:
         """Stop accepting, tell every session that the server goes away, and wait for them to go.
 
-        Returns after `Limits.close_timeout` at the latest; whoever is left then is cut off.
+        Their ends are spread over `ServerConfig.drain_window`; handlers that run finish, and what
+        is queued leaves. Whoever is left `Limits.close_timeout` after that is cut off.
         """
         await self._stop_accepting()
-        self.settle(self.hub.end_all(ErrorCode.GOING_AWAY, now=self.clock.now()))
+        patience = self.hub.drain(now=self.clock.now(), random=random.random)
+        self.settle(list(self.connections))
         try:
-            async with asyncio.timeout(self.hub.config.limits.close_timeout):
+            async with asyncio.timeout(patience):
                 await self._is_empty.wait()
         except TimeoutError:
             pass
         finally:
             for connection in list(self.connections.values()):
                 connection.abort()
+            for task in list(self._jobs):
+                task.cancel()
+        await asyncio.gather(*self._jobs, return_exceptions=True)
         # An aborted transport says so in a later turn of the loop.
         await self._is_empty.wait()
 
@@ -220,6 +228,10 @@ class Server:
             connection = self.connections.get(session_id)
             if connection is not None:
                 connection.schedule_flush()
+        while (job := self.hub.next_job()) is not None:
+            task = self.loop.create_task(self._run(job))
+            self._jobs.add(task)
+            task.add_done_callback(self._jobs.discard)
         for line in log_lines(self.hub):
             level = logging.INFO if line.cause is None else logging.ERROR
             logger.log(level, line.text, extra={"fields": line.fields}, exc_info=line.cause)
@@ -231,6 +243,10 @@ class Server:
         self.connections.pop(connection.session_id, None)
         if not self.connections:
             self._is_empty.set()
+
+    async def _run(self, job: Job) -> None:
+        await job.run()
+        self.settle(self.hub.finish(job, now=self.clock.now()))
 
     async def _listen(self, transport: str, address: Address, path: str | None) -> None:
         host, port = address
@@ -269,6 +285,8 @@ def serve(
     *,
     verifier: TokenVerifier | None = None,
     config: ServerConfig | None = None,
+    policy: Policy | None = None,
+    handlers: Handlers | None = None,
     hub: Hub | None = None,
     websocket: Address | None = None,
     tcp: Address | None = None,
@@ -279,7 +297,9 @@ def serve(
     Args:
         verifier: judges the token of every CONNECT.
         config: see `ServerConfig`.
-        hub: in place of the two: the sessions and the broker.
+        policy: who may send and listen where; everything is allowed by default.
+        handlers: functions of the application, by destination.
+        hub: in place of the four: the sessions and the broker.
         websocket: (host, port) for STOMP over WebSocket, on `ServerConfig.path`; port 0 for any.
         tcp: (host, port) for STOMP over TCP.
         ssl: for TLS on all of them.
@@ -288,5 +308,12 @@ def serve(
         OSError: on entering: an address cannot be bound.
     """
     if hub is None:
-        hub = Hub(config or ServerConfig(), verifier=verifier)
+        hub = Hub(
+            config or ServerConfig(),
+            verifier=verifier,
+            policy=policy,
+            handlers=handlers,
+            reply_key=secrets.token_bytes(32),
+            id_prefix=f"{secrets.token_hex(4)}.",
+        )
     return Server(hub, websocket=websocket, tcp=tcp, ssl=ssl)

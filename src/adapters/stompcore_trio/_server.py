@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import random
 import secrets
 import ssl as ssl_module
 import time
@@ -13,8 +14,9 @@ from types import TracebackType
 
 import trio
 
-from stompcore import ErrorCode, Hub, ServerConfig, TokenVerifier
+from stompcore import Handlers, Hub, Policy, ServerConfig, TokenVerifier
 from stompcore.driver import EpochClock, Pump
+from stompcore.handlers import Job
 from stompcore.listener import Address, Listener, log_lines, open_machine
 from stompcore_trio._wire import Wire
 
@@ -36,6 +38,7 @@ class _Connection:
             stream,
             Pump(machine, server.clock),
             after=self._process,
+            refill=self._refill,
             close_timeout=server.hub.config.limits.close_timeout,
         )
         self._sleeps_until = math.inf
@@ -45,8 +48,7 @@ class _Connection:
         server = self._server
         server.connections[self.session_id] = self
         try:
-            if server.is_draining:
-                server.settle(server.hub.end_all(now=server.clock.now()))
+            self.flush()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._keep_time)
                 await self._wire.run()
@@ -67,6 +69,14 @@ class _Connection:
     def _process(self) -> None:
         server = self._server
         server.settle(server.hub.process(self.session_id, now=self._wire.pump.now))
+
+    def _refill(self) -> bool:
+        server = self._server
+        if not server.hub.is_holding_back(self.session_id):
+            return False
+        touched = server.hub.refill(self.session_id, now=self._wire.pump.now)
+        server.settle(touched)
+        return self.session_id in touched
 
     async def _keep_time(self) -> None:
         pump = self._wire.pump
@@ -100,6 +110,7 @@ class Server:
         self._ssl = ssl
         self._given = nursery
         self._accepting = trio.CancelScope()
+        self._jobs: set[trio.CancelScope] = set()
         self._left = trio.Event()
 
     async def __aenter__(self) -> Server:
@@ -148,15 +159,19 @@ class Server:
     async def drain(self) -> None:
         """Stop accepting, tell every session that the server goes away, and wait for them to go.
 
-        Returns after `Limits.close_timeout` at the latest; whoever is left then is cut off.
+        Their ends are spread over `ServerConfig.drain_window`; handlers that run finish, and what
+        is queued leaves. Whoever is left `Limits.close_timeout` after that is cut off.
         """
         self.is_draining = True
         self._accepting.cancel()
-        self.settle(self.hub.end_all(ErrorCode.GOING_AWAY, now=self.clock.now()))
-        with trio.move_on_after(self.hub.config.limits.close_timeout):
+        patience = self.hub.drain(now=self.clock.now(), random=random.random)
+        self.settle(list(self.connections))
+        with trio.move_on_after(patience):
             await self._until_empty()
         for connection in list(self.connections.values()):
             connection.abort()
+        for scope in list(self._jobs):
+            scope.cancel()
         await self._until_empty()
 
     # --- for connections ------------------------------------------------------------------
@@ -167,9 +182,20 @@ class Server:
             connection = self.connections.get(session_id)
             if connection is not None:
                 connection.flush()
+        while (job := self.hub.next_job()) is not None:
+            self._nursery.start_soon(self._run, job)
         for line in log_lines(self.hub):
             level = logging.INFO if line.cause is None else logging.ERROR
             logger.log(level, line.text, extra={"fields": line.fields}, exc_info=line.cause)
+
+    async def _run(self, job: Job) -> None:
+        with trio.CancelScope() as scope:
+            self._jobs.add(scope)
+            try:
+                await job.run()
+            finally:
+                self._jobs.discard(scope)
+            self.settle(self.hub.finish(job, now=self.clock.now()))
 
     def forget(self, connection: _Connection) -> None:
         """A connection is gone."""
@@ -237,6 +263,8 @@ def serve(
     *,
     verifier: TokenVerifier | None = None,
     config: ServerConfig | None = None,
+    policy: Policy | None = None,
+    handlers: Handlers | None = None,
     hub: Hub | None = None,
     websocket: Address | None = None,
     tcp: Address | None = None,
@@ -248,7 +276,9 @@ def serve(
     Args:
         verifier: judges the token of every CONNECT.
         config: see `ServerConfig`.
-        hub: in place of the two: the sessions and the broker.
+        policy: who may send and listen where; everything is allowed by default.
+        handlers: functions of the application, by destination.
+        hub: in place of the four: the sessions and the broker.
         websocket: (host, port) for STOMP over WebSocket, on `ServerConfig.path`; port 0 for any.
         tcp: (host, port) for STOMP over TCP.
         ssl: for TLS on all of them.
@@ -258,5 +288,12 @@ def serve(
         OSError: on entering: an address cannot be bound.
     """
     if hub is None:
-        hub = Hub(config or ServerConfig(), verifier=verifier)
+        hub = Hub(
+            config or ServerConfig(),
+            verifier=verifier,
+            policy=policy,
+            handlers=handlers,
+            reply_key=secrets.token_bytes(32),
+            id_prefix=f"{secrets.token_hex(4)}.",
+        )
     return Server(hub, websocket=websocket, tcp=tcp, ssl=ssl, nursery=nursery)

@@ -20,6 +20,7 @@ class Wire:
         stream: TCP or TLS, connected.
         pump: its machine's.
         after: called after everything that has told the machine something.
+        refill: called when all was written; whether that has brought more.
         close_timeout: how long what was written last may take to leave, in seconds.
     """
 
@@ -29,11 +30,13 @@ class Wire:
         pump: Pump,
         *,
         after: Callable[[], None],
+        refill: Callable[[], bool] = lambda: False,
         close_timeout: float,
     ) -> None:
         self.pump = pump
         self._stream = stream
         self._after = after
+        self._refill = refill
         self._close_timeout = close_timeout
         self._is_hanging_up = False
         self._changed = trio.Event()
@@ -99,6 +102,8 @@ class Wire:
             try:
                 if chunks:
                     await self._stream.send_all(b"".join(chunks))
+                    continue
+                if self._refill():
                     continue
                 if self.pump.should_send_eof() and isinstance(
                     self._stream, trio.abc.HalfCloseableStream
