@@ -98,7 +98,7 @@ def test_a_destination_that_is_not_served(frame: str) -> None:
     hub = Hub(CONFIG, verifier=AllowAll())
     a, b = connect(hub, "a"), connect(hub, "b")
     subscribe(hub, "b")
-    data = send("x", "/queue/q", "r") if frame == "{}" else frame.format("/queue/q")
+    data = send("x", "/cue/q", "r") if frame == "{}" else frame.format("/cue/q")
     feed(hub, "a", data + send("behind the mistake"))
     error = written(a)
     assert b"\nerror-code:protocol-violation\nreceipt-id:r\n" in error
@@ -168,7 +168,7 @@ def test_the_server_publishes() -> None:
     assert hub.publish(TOPIC, b"news", {"colour": "red"}, now=NOW) == {"a"}
     assert b"\ncolour:red\n" in written(a)
     with pytest.raises(LocalProtocolError):
-        hub.publish("/queue/q", b"news", now=NOW)
+        hub.publish("/cue/q", b"news", now=NOW)
     assert hub.publish(TOPIC, b"too late", now=NOW + 3.0) == {"a"}
     assert b"too late" not in written(a)
     assert len(hub) == 0
@@ -222,9 +222,11 @@ def test_transactions_and_acks_pass_through() -> None:
         hub,
         "a",
         "BEGIN\ntransaction:t\n\n\0SEND\ndestination:/topic/a\ntransaction:t\n\nheld\0"
-        "ACK\nid:1\n\n\0NACK\nid:2\ntransaction:t\n\n\0",
+        "ACK\nid:1/0\n\n\0NACK\nid:2/0\ntransaction:t\n\n\0",
     )
     assert written(a) == b""
     feed(hub, "a", "COMMIT\ntransaction:t\nreceipt:c\n\n\0")
-    done = written(a)
-    assert done.index(b"held") < done.index(b"receipt-id:c")
+    receipt, message = [chunk for chunk in written(a).split(b"\0") if chunk]
+    assert receipt == b"RECEIPT\nreceipt-id:c\n\n"
+    assert message.startswith(b"MESSAGE\nsubscription:0\n")
+    assert message.endswith(b"\n\nheld")

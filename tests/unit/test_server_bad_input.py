@@ -145,9 +145,9 @@ BAD: dict[str, tuple[bytes, ErrorCode, int]] = {
     "no such subscription": (GOOD + frame("UNSUBSCRIBE", id="s"), VIOLATION, 1002),
     "no such ack mode": (GOOD + SUBSCRIBE.replace(b"id:", b"ack:all\nid:"), VIOLATION, 1002),
     "no such transaction": (GOOD + frame("COMMIT", transaction="t"), VIOLATION, 1002),
-    "no such destination": (GOOD + frame("SEND", destination="/queue/a"), VIOLATION, 1002),
+    "no such destination": (GOOD + frame("SEND", destination="/cue/a"), VIOLATION, 1002),
     "deaf to the same": (
-        GOOD + frame("SUBSCRIBE", id="s", destination="/queue/a"),
+        GOOD + frame("SUBSCRIBE", id="s", destination="/cue/a"),
         VIOLATION,
         1002,
     ),

@@ -5,7 +5,17 @@ from __future__ import annotations
 import pytest
 from tests.unit.peer import EXPIRED, NOW, TTL, Peer, config, connect, frame, opened
 
-from stompcore import Close, Ended, ErrorCode, Message, Sent, ServerConfig, ServerState, Timer
+from stompcore import (
+    Close,
+    Committed,
+    Ended,
+    ErrorCode,
+    Message,
+    Sent,
+    ServerConfig,
+    ServerState,
+    Timer,
+)
 from stompcore._headers import Headers
 
 SEND = frame("SEND", b"late", destination="/topic/a", receipt="r-1")
@@ -133,15 +143,28 @@ def test_B18_a_commit_that_is_running_when_the_token_runs_out() -> None:
     peer = opened()
     commit = frame("COMMIT", transaction="t", receipt="r-1")
     peer.session.receive_data(BEGIN + HELD + HELD + commit, now=NOW)
-    first = peer.session.next_event()
-    assert isinstance(first, Sent)
-    peer.take()
+    committed = peer.session.next_event()
+    assert isinstance(committed, Committed)
+    assert [type(each) for each in committed.work] == [Sent, Sent]
+    peer.read()
     peer.now = NOW + TTL
-    peer.session.done(first, now=peer.now)
-    peer.drain()
+    # It came in time, and all of it was done: its RECEIPT says so, and then the token has run out.
+    peer.session.done(committed, now=peer.now)
+    peer.tick(TTL)
     assert peer.work == []
-    receipts = b"RECEIPT\nreceipt-id:r-held\n\n\0" * 2
-    assert_expired(peer, receipts + EXPIRED % b"receipt-id:r-1\n")
+    receipts = b"RECEIPT\nreceipt-id:r-held\n\n\0" * 2 + b"RECEIPT\nreceipt-id:r-1\n\n\0"
+    assert_expired(peer, receipts + EXPIRED % b"")
+
+
+def test_B18_a_commit_that_is_running_when_the_timer_fires() -> None:
+    peer = opened()
+    commit = frame("COMMIT", transaction="t", receipt="r-1")
+    peer.session.receive_data(BEGIN + HELD + commit, now=NOW)
+    committed = peer.session.next_event()
+    assert isinstance(committed, Committed)
+    peer.tick(TTL)
+    peer.session.done(committed, now=peer.now)
+    assert_expired(peer, b"RECEIPT\nreceipt-id:r-held\n\n\0" + EXPIRED % b"")
 
 
 def test_garbage_of_the_layer_below_at_the_expiry() -> None:

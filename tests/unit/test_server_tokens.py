@@ -126,9 +126,9 @@ def test_an_answer_that_nobody_waits_for(fed: bytes) -> None:
     peer = Peer(verifier=Doorman()) if fed.endswith(b"\0") else Peer()
     peer.feed(fed)
     before = (peer.session.state, peer.session.next_deadline(), peer.session.now)
-    with pytest.raises(LocalProtocolError, match="no CONNECT"):
+    with pytest.raises(LocalProtocolError, match="no token is being judged"):
         peer.session.accept(ANN, now=NOW + 1)
-    with pytest.raises(LocalProtocolError, match="no CONNECT"):
+    with pytest.raises(LocalProtocolError, match="no token is being judged"):
         peer.session.reject(Rejected(ErrorCode.TOKEN_INVALID), now=NOW + 1)
     assert (peer.session.state, peer.session.next_deadline(), peer.session.now) == before
     assert peer.session.data_to_send() == []

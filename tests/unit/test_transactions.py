@@ -13,8 +13,8 @@ def sent(body: bytes = b"", receipt_id: str | None = None) -> Sent:
     return Sent(destination="/topic/a", headers=Headers(), body=body, receipt_id=receipt_id)
 
 
-ACK = Acked(ack_id="1", message_id=None, subscription=None)
-NACK = Nacked(ack_id="2", message_id=None, subscription=None)
+ACK = Acked(message_id="1", subscription=None)
+NACK = Nacked(message_id="2", subscription=None)
 
 
 def test_what_is_held_comes_back_in_order_at_the_end() -> None:
@@ -22,7 +22,7 @@ def test_what_is_held_comes_back_in_order_at_the_end() -> None:
     transactions.begin("t")
     for event in (sent(b"1"), ACK, sent(b"2"), NACK):
         transactions.add("t", event)
-    assert transactions.end("t") == [sent(b"1"), ACK, sent(b"2"), NACK]
+    assert transactions.end("t") == (sent(b"1"), ACK, sent(b"2"), NACK)
 
 
 def test_B11_a_held_frame_has_had_its_receipt() -> None:
@@ -30,7 +30,7 @@ def test_B11_a_held_frame_has_had_its_receipt() -> None:
     transactions.begin("t")
     event = sent(b"1", receipt_id="r")
     transactions.add("t", event)
-    assert transactions.end("t") == [sent(b"1")]
+    assert transactions.end("t") == (sent(b"1"),)
     assert event.receipt_id == "r"
 
 
@@ -40,8 +40,8 @@ def test_transactions_do_not_mix() -> None:
     transactions.begin("u")
     transactions.add("t", sent(b"t"))
     transactions.add("u", sent(b"u"))
-    assert transactions.end("u") == [sent(b"u")]
-    assert transactions.end("t") == [sent(b"t")]
+    assert transactions.end("u") == (sent(b"u"),)
+    assert transactions.end("t") == (sent(b"t"),)
 
 
 def test_a_name_can_be_used_again_after_its_end() -> None:
@@ -50,7 +50,7 @@ def test_a_name_can_be_used_again_after_its_end() -> None:
     transactions.add("t", sent(b"1"))
     transactions.end("t")
     transactions.begin("t")
-    assert transactions.end("t") == []
+    assert transactions.end("t") == ()
 
 
 def test_begun_twice() -> None:
@@ -60,7 +60,7 @@ def test_begun_twice() -> None:
     with pytest.raises(RemoteProtocolError, match="begun already") as caught:
         transactions.begin("t")
     assert caught.value.error_code is ErrorCode.PROTOCOL_VIOLATION
-    assert transactions.end("t") == [sent(b"1")]
+    assert transactions.end("t") == (sent(b"1"),)
 
 
 def test_unknown() -> None:
@@ -108,13 +108,31 @@ def test_B18_bytes_are_bounded_over_all_of_them() -> None:
     transactions.begin("t")
     transactions.begin("u")
     transactions.add("t", sent(b"x" * 6))
-    transactions.add("u", sent(b"x" * 4))
+    transactions.add("u", sent(b"x" * 3))
     transactions.add("u", ACK)
-    with pytest.raises(RemoteProtocolError, match="Too much") as caught:
-        transactions.add("u", sent(b"x"))
-    assert_policy(caught.value)
+    for event in (sent(b"x"), ACK):
+        with pytest.raises(RemoteProtocolError, match="Too much") as caught:
+            transactions.add("u", event)
+        assert_policy(caught.value)
     transactions.end("t")
     transactions.add("u", sent(b"x" * 6))
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Sent(destination="/topic/a", headers=Headers({"12345": "67890"}), body=b"x"),
+        Acked(message_id="123456", subscription="78901"),
+        Nacked(message_id="12345678901", subscription=None),
+    ],
+)
+def test_B18_a_frame_that_is_all_headers_counts_too(event: Sent | Acked | Nacked) -> None:
+    transactions = Transactions(Limits(frame_size=10))
+    transactions.begin("t")
+    with pytest.raises(RemoteProtocolError, match="Too much") as caught:
+        transactions.add("t", event)
+    assert_policy(caught.value)
+    assert transactions.end("t") == ()
 
 
 def test_clear_aborts_all() -> None:
