@@ -277,8 +277,11 @@ class ServerEndpoint(_Endpoint):
         self._output.append(self._wire.send(AcceptConnection(subprotocol=opening.subprotocol)))
         self._table.fire(EndpointTrigger.OPENED)
         self._timers.cancel(Timer.HANDSHAKE)
-        if exchange.trailing_data:
-            self._receive_frames(exchange.trailing_data)
+        trailing = exchange.trailing_data
+        # Done with HTTP: ten thousand idle sessions should not each keep a parser of it.
+        del self._exchange, self._pages
+        if trailing:
+            self._receive_frames(trailing)
 
     def _answer(self, answer: Answer) -> None:
         """An answer that is not 101, and the end."""
