@@ -72,6 +72,7 @@ class Hub:
             self.broker,
             policy or AllowEverything(),
             handlers or Handlers(),
+            self._deliver,
             self.counters,
             backlog=config.limits.handler_backlog,
         )
@@ -193,7 +194,7 @@ class Hub:
             LocalProtocolError: the broker does not serve the destination, or has no room.
         """
         try:
-            self._deliver(self._worker.publish(destination, Headers(headers or {}), body), now)
+            self._worker.publish(destination, Headers(headers or {}), body, now)
         except RemoteProtocolError as error:
             raise LocalProtocolError(error.detail) from None
         return self._settle(now)
@@ -206,7 +207,7 @@ class Hub:
         """A job has run: what it said goes out, and the next call of its session begins."""
         session_id = job.call.session_id
         self._reached.add(session_id)
-        self._deliver(self._worker.finish(job, now), now)
+        self._worker.finish(job, now)
         self._drain(session_id, now)
         return self._settle(now)
 
@@ -380,7 +381,7 @@ class Hub:
                 case _:
                     if isinstance(event, Reauthenticated):
                         self._notice(session, event)
-                    self._deliver(self._worker.do(session, event, now), now)
+                    self._worker.do(session, event, now)
 
     def _forget(self, session: ServerSession) -> None:
         # At once, not when the transport is gone: a peer that is being cut off, however slowly,

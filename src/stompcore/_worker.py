@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from stompcore._calls import Calls, PendingCall
 from stompcore._counters import Counters
@@ -31,6 +31,7 @@ class Worker:
 
     Args:
         broker, policy, handlers: whom to ask.
+        deliver: hands deliveries to their sessions, at the instant that it is given.
         counters: of the server.
         backlog: see `Limits.handler_backlog`.
     """
@@ -40,6 +41,7 @@ class Worker:
         broker: Broker,
         policy: Policy,
         handlers: Handlers,
+        deliver: Callable[[Sequence[Delivery], float], None],
         counters: Counters,
         *,
         backlog: int,
@@ -48,24 +50,22 @@ class Worker:
         self._broker = broker
         self._policy = policy
         self._handlers = handlers
+        self._deliver = deliver
         self._counters = counters
 
-    def do(self, session: ServerSession, event: Work, now: float) -> list[Delivery]:
-        """Do one event's work and answer it; what is to be delivered now, in order."""
+    def do(self, session: ServerSession, event: Work, now: float) -> None:
+        """Do one event's work, and answer it."""
         try:
             match event:
                 case Sent() if self._handlers.find(event.destination) is None:
                     self._require(session, Access.SEND, event.destination)
-                    deliveries = self._broker.publish(
-                        event.destination, event.headers, event.body, sender=_sender(session)
-                    )
-                    self._counters.published += 1
-                    session.done(event, now=now)
-                    return deliveries
+                    self._publish(session, event, now)
                 case Sent():
-                    return self._send([event], session, event, now)
+                    self._send([event], session, event, now)
+                    return
                 case Committed():
-                    return self._commit(session, event, now)
+                    self._commit(session, event, now)
+                    return
                 case Subscribed():
                     self._subscribe(session, event)
                 case Unsubscribed():
@@ -79,25 +79,25 @@ class Worker:
             session.fail_work(event, error, now=now)
         else:
             session.done(event, now=now)
-        return []
 
-    def publish(self, destination: str, headers: Headers, body: bytes) -> list[Delivery]:
+    def publish(self, destination: str, headers: Headers, body: bytes, now: float) -> None:
         """Send a message on the server's own behalf.
 
         Raises:
             RemoteProtocolError: as `Broker.publish`.
         """
+        deliveries = self._broker.publish(destination, headers, body)
         self._counters.published += 1
-        return self._broker.publish(destination, headers, body)
+        self._deliver(deliveries, now)
 
-    def finish(self, job: Job, now: float) -> list[Delivery]:
+    def finish(self, job: Job, now: float) -> None:
         """A job has run: let it take effect, and begin the next of its session."""
         session_id = job.call.session_id
         pending = self.calls.current(session_id)
         assert pending is not None
         assert pending.call is job.call
-        deliveries = self._finish(pending, job.error, now)
-        return deliveries + self._go_on(session_id, now)
+        self._finish(pending, job.error, now)
+        self._go_on(session_id, now)
 
     # --- who may --------------------------------------------------------------------------
 
@@ -131,7 +131,14 @@ class Worker:
 
     # --- messages -------------------------------------------------------------------------
 
-    def _commit(self, session: ServerSession, event: Committed, now: float) -> list[Delivery]:
+    def _publish(self, session: ServerSession, sent: Sent, now: float) -> None:
+        deliveries = self._broker.publish(
+            sent.destination, sent.headers, sent.body, sender=_sender(session)
+        )
+        self._counters.published += 1
+        self._deliver(deliveries, now)
+
+    def _commit(self, session: ServerSession, event: Committed, now: float) -> None:
         """All of a transaction, or nothing of it: everything is looked at before anything is done.
 
         Raises:
@@ -144,7 +151,7 @@ class Worker:
         self._check(session, sent)
         for each in answers:
             self._answer(session.session_id, each)
-        return self._send(sent, session, event, now)
+        self._send(sent, session, event, now)
 
     def _check(self, session: ServerSession, sent: Sequence[Sent]) -> None:
         """Whether all of these can be sent.
@@ -162,26 +169,20 @@ class Worker:
                 totals[each.destination] = size, count + 1
                 self._broker.check(each.destination, size, count + 1)
 
-    def _send(
-        self, sent: Sequence[Sent], session: ServerSession, work: Work, now: float
-    ) -> list[Delivery]:
+    def _send(self, sent: Sequence[Sent], session: ServerSession, work: Work, now: float) -> None:
         """Send these, in order; `work` is done when all of them are.
 
         Raises:
             RemoteProtocolError: one of them cannot be sent; nothing was.
         """
         self._check(session, sent)
-        deliveries: list[Delivery] = []
         last_call = max(
             (i for i, each in enumerate(sent) if self._handlers.find(each.destination)), default=-1
         )
         for index, each in enumerate(sent):
             found = self._handlers.find(each.destination)
             if found is None:
-                self._counters.published += 1
-                deliveries += self._broker.publish(
-                    each.destination, each.headers, each.body, sender=_sender(session)
-                )
+                self._publish(session, each, now)
                 continue
             assert session.identity is not None
             handler, params = found
@@ -194,16 +195,14 @@ class Worker:
                 session_id=session.session_id,
             )
             if self.calls.add(PendingCall(session, work, index == last_call, call, handler)):
-                deliveries += self._go_on(session.session_id, now)
+                self._go_on(session.session_id, now)
         if last_call < 0:
             session.done(work, now=now)
-        return deliveries
 
     # --- handlers -------------------------------------------------------------------------
 
-    def _go_on(self, session_id: str, now: float) -> list[Delivery]:
+    def _go_on(self, session_id: str, now: float) -> None:
         """Begin the calls of a session whose turn it is, until one takes its time."""
-        deliveries: list[Delivery] = []
         while (pending := self.calls.current(session_id)) is not None:
             error: Exception | None = None
             try:
@@ -212,8 +211,7 @@ class Worker:
                     break
             except Exception as raised:  # the application's bug must not end the server
                 error = raised
-            deliveries += self._finish(pending, error, now)
-        return deliveries
+            self._finish(pending, error, now)
 
     def _look_at(self, pending: PendingCall, now: float) -> None:
         """Whether a call that may have waited can still be made.
@@ -228,13 +226,12 @@ class Worker:
             raise RemoteProtocolError(session.error)
         self._require(session, Access.SEND, pending.call.destination)
 
-    def _finish(self, pending: PendingCall, error: Exception | None, now: float) -> list[Delivery]:
+    def _finish(self, pending: PendingCall, error: Exception | None, now: float) -> None:
         session, work = pending.session, pending.work
         self.calls.finish(session.session_id)
-        deliveries: list[Delivery] = []
         if error is None:
             try:
-                deliveries = self._take_effect(session, pending.call)
+                self._take_effect(session, pending.call, now)
             except Exception as raised:  # the application named what there is not
                 error = raised
         match error:
@@ -249,9 +246,8 @@ class Worker:
             case _:
                 answer = RemoteProtocolError(ErrorCode.INTERNAL_ERROR)
                 session.fail_work(work, answer, now=now, cause=error)
-        return deliveries
 
-    def _take_effect(self, session: ServerSession, call: Call) -> list[Delivery]:
+    def _take_effect(self, session: ServerSession, call: Call, now: float) -> None:
         """Send what a handler has said, all of it or nothing.
 
         Raises:
@@ -269,11 +265,8 @@ class Worker:
                 raise ValueError(
                     f"a handler cannot publish to {each.destination!r}: {error}"
                 ) from None
-        return [
-            delivery
-            for each in call.effects
-            for delivery in self.publish(each.destination, Headers(each.headers), each.body)
-        ]
+        for each in call.effects:
+            self.publish(each.destination, Headers(each.headers), each.body, now)
 
 
 def _sender(session: ServerSession) -> Sender:
