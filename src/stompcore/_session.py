@@ -78,6 +78,11 @@ class SpeakingSession(TimedMachine[ServerState, ServerTrigger]):
         return self._valid_until
 
     @property
+    def wants_read(self) -> bool:
+        """False while more bytes could only be buffered."""
+        raise NotImplementedError
+
+    @property
     def closing(self) -> bool:
         """The farewell is queued, and nothing is accepted any more."""
         return self.state in (ServerState.CLOSING, ServerState.CLOSED)
@@ -204,7 +209,10 @@ class SpeakingSession(TimedMachine[ServerState, ServerTrigger]):
             case Timer.LOGIN:
                 self._fail(RemoteProtocolError(ErrorCode.LOGIN_TIMEOUT, "No login in time."))
             case Timer.PEER_SILENT:
-                if self._beats.is_dead(due_at, self._now):
+                if not self.wants_read:
+                    # It is we who do not listen: its beats lie unread.
+                    self._beats.received(self._now)
+                elif self._beats.is_dead(due_at, self._now):
                     self._fail(
                         RemoteProtocolError(ErrorCode.HEARTBEAT_TIMEOUT, "No heart-beat in time.")
                     )
