@@ -61,7 +61,7 @@ def named(found: list[Block]) -> list[object]:
 
 def test_there_is_something_to_run() -> None:
     readme = [block.language for block in blocks_of(ROOT / "README.md")]
-    assert readme.count("python") == 2
+    assert readme.count("python") == 3
     assert readme.count("js") == 1
     assert {"docs/embedding.md", "docs/server.md", "docs/index.md"} <= {
         str(page.relative_to(ROOT).as_posix()) for page in PAGES
