@@ -78,18 +78,29 @@ class Listening:
         return subscription
 
     def remove(self, headers: Headers) -> ServerSubscription:
-        """UNSUBSCRIBE.
+        """UNSUBSCRIBE. In 1.0 it may name the destination alone, even of one that has an id.
 
         Raises:
             RemoteProtocolError: there is no such subscription.
         """
-        key = headers.get("id", headers.get("destination", ""))
-        subscription = self._by_key.pop(key, None)
-        if subscription is None:
+        wire_id = headers.get("id")
+        if wire_id is None:
+            found = self._at(headers.get("destination", ""))
+        else:
+            found = self._by_key.get(wire_id)
+        if found is None:
             raise RemoteProtocolError(
                 ErrorCode.PROTOCOL_VIOLATION, "There is no such subscription."
             )
-        return subscription
+        del self._by_key[found.key]
+        return found
+
+    def _at(self, destination: str) -> ServerSubscription | None:
+        """One that listens there: the one without an id, else the oldest."""
+        found = self._by_key.get(destination)
+        if found is not None and found.wire_id is None:
+            return found
+        return next((s for s in self._by_key.values() if s.destination == destination), None)
 
     def end(self, key: str) -> bool:
         """The server ends one; whether there was such a subscription."""

@@ -69,7 +69,16 @@ def test_an_id_can_be_used_again() -> None:
     assert listening.add(headers(id="s", destination="b")).destination == "b"
 
 
-@pytest.mark.parametrize("wanted", [{"id": "t"}, {"destination": "a"}, {}])
+def test_1_0_may_name_the_destination_of_one_that_has_an_id() -> None:
+    listening = Listening(Limits())
+    first, second = (listening.add(headers(id=each, destination="a")) for each in "12")
+    bare = listening.add(headers(destination="a"))
+    for expected in (bare, first, second):
+        assert listening.remove(headers(destination="a")) is expected
+    assert len(listening) == 0
+
+
+@pytest.mark.parametrize("wanted", [{"id": "t"}, {"destination": "s"}, {}])
 def test_unsubscribe_what_is_not_there(wanted: dict[str, str]) -> None:
     listening = Listening(Limits())
     kept = listening.add(headers(id="s", destination="a"))
