@@ -13,7 +13,7 @@ from wsproto.utilities import RemoteProtocolError as WireRemoteError
 
 from stompcore._auth import Token, bearer_token
 from stompcore._config import ServerConfig
-from stompcore._http import Answer, Exchange, Pages, Refused, Request
+from stompcore._http import Exchange, Page, Pages, Refused, Request
 
 __all__ = ["SUBPROTOCOLS", "Opening", "judge"]
 
@@ -35,7 +35,7 @@ class Opening(NamedTuple):
 
 def judge(
     exchange: Exchange, request: Request, wire: WSConnection, config: ServerConfig, pages: Pages
-) -> Opening | Answer:
+) -> Opening | Page:
     """What to do with a request to the WebSocket's port.
 
     Args:
@@ -54,7 +54,7 @@ def judge(
         if request.method not in ("GET", "HEAD"):
             raise Refused(405, "This page can only be read.", [(b"Allow", b"GET, HEAD")])
         _check_origin(request, config)
-        return pages[request.path]()
+        return pages[request.path]
     if request.method != "GET":
         raise Refused(405, "WebSocket connections start with GET.", [(b"Allow", b"GET")])
     if request.path != config.path:

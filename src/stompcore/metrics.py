@@ -53,7 +53,7 @@ def _families(snapshot: Snapshot) -> Iterator[_Family]:
         "Sessions now, by state.",
         "state",
         [each.value for each in states],
-        {state.value: count for state, count in snapshot.sessions.items()},
+        {state.value: snapshot.sessions.get(state, 0) for state in states},
     )
     yield _gauge("subscriptions", "Subscriptions now.", snapshot.subscriptions)
     yield _gauge("queues", "Queues now.", snapshot.queues)

@@ -32,7 +32,7 @@ from stompcore._errors import CloseCode, ErrorCode
 from stompcore._events import ConnectionEvent, ServerEvent
 from stompcore._http import Answer, Exchange, Pages, Refused
 from stompcore._machine import Close, TimedMachine
-from stompcore._opening import SUBPROTOCOLS, judge
+from stompcore._opening import SUBPROTOCOLS, Opening, judge
 from stompcore._server import ServerSession
 from stompcore._state import ENDPOINT, EndpointState, EndpointTrigger
 from stompcore._timers import Timer, earliest
@@ -270,8 +270,10 @@ class ServerEndpoint(_Endpoint):
         except Refused as refused:
             self._answer(refused.answer)
             return
-        if isinstance(opening, Answer):
-            self._answer(opening)
+        if not isinstance(opening, Opening):
+            # Its own connection is not to count among the sessions that a page is about.
+            self.session.receive_eof(now=self._now)
+            self._answer(opening())
             return
         self.session.use_transport_token(opening.token)
         self._output.append(self._wire.send(AcceptConnection(subprotocol=opening.subprotocol)))

@@ -215,6 +215,6 @@ def test_machines() -> None:
     hub.process("w", now=NOW)
     answer = b"".join(endpoint.data_to_send())
     assert answer.startswith(b"HTTP/1.1 200 ")
-    assert b'\nstompcore_sessions{state="connecting"} 2\n' in answer
+    assert b'\nstompcore_sessions{state="connecting"} 1\n' in answer
     assert {each.session_id for each in hub} == {"t"}
     assert [line.level for line in log_lines(hub)] == [Level.DEBUG]
