@@ -74,7 +74,7 @@ def check_line(err: str) -> str:
         (("serve", "--no-auth", "--issuer", "me"), "have no meaning with --no-auth"),
         (("serve", "--no-auth", "--jwt-algorithm", "HS256"), "have no meaning with --no-auth"),
         (("serve", *GOOD, "--runtime", "curio"), "'curio'"),
-        (("serve", *GOOD, "--path", "ws"), "Path must start with /."),
+        (("serve", *GOOD, "--path", "ws"), "A path must start with /."),
         (("serve", *GOOD, "--tls-cert", "cert.pem"), "go together"),
         (("serve", *GOOD, "--tls-key", "key.pem"), "go together"),
         (("serve", "--jwt-secret", ""), "The key is empty."),

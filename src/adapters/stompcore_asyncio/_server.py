@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import random
 import secrets
 import ssl as ssl_module
@@ -13,10 +14,12 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import cast
 
-from stompcore import Handlers, Hub, Policy, ServerConfig, TokenVerifier
+from stompcore import Handlers, Hub, Machine, Policy, ServerConfig, TokenVerifier
+from stompcore.control import Commanded, ControlEndpoint
 from stompcore.driver import EpochClock, Pump
 from stompcore.handlers import Job
-from stompcore.listener import Address, Listener, log_lines, open_machine
+from stompcore.listener import Address, Listener, LogLine, log_lines, open_machine
+from stompcore_asyncio._unix import ControlSocket
 
 __all__ = ["Server", "serve"]
 
@@ -32,7 +35,7 @@ _TURNS_TO_ACCEPT = 3
 class _Connection(asyncio.Protocol):
     """One transport, and its machine behind a pump."""
 
-    def __init__(self, server: Server, *, is_websocket: bool) -> None:
+    def __init__(self, server: Server, *, is_websocket: bool = False) -> None:
         self.session_id = secrets.token_hex(8)
         self._server = server
         self._loop = server.loop
@@ -46,13 +49,7 @@ class _Connection(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
         self.transport.set_write_buffer_limits(high=_WRITE_BUFFER)
         server = self._server
-        machine = open_machine(
-            server.hub,
-            self.session_id,
-            is_websocket=self._is_websocket,
-            now=server.clock.now(),
-        )
-        self.pump = Pump(machine, server.clock)
+        self.pump = Pump(self._open_machine(), server.clock)
         server.connections[self.session_id] = self
         self.schedule_flush()
 
@@ -87,6 +84,15 @@ class _Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         self.transport.abort()
+
+    def _open_machine(self) -> Machine:
+        server = self._server
+        return open_machine(
+            server.hub,
+            self.session_id,
+            is_websocket=self._is_websocket,
+            now=server.clock.now(),
+        )
 
     def _process(self) -> None:
         server = self._server
@@ -143,8 +149,24 @@ class _Connection(asyncio.Protocol):
         self.schedule_flush()
 
 
+class _ControlConnection(_Connection):
+    """An operator's."""
+
+    def _open_machine(self) -> Machine:
+        return ControlEndpoint(self._server.hub, now=self._server.clock.now())
+
+    def _process(self) -> None:
+        while (commanded := self.pump.machine.next_event()) is not None:
+            self._server.obey(commanded)
+        self.schedule_flush()
+
+
 class Server:
-    """A running server; made by `serve`, used as an async context manager."""
+    """A running server; made by `serve`, used as an async context manager.
+
+    `drain_requested` is set when an operator asks for a drain, which has begun then; whoever holds
+    the server's block open may leave it.
+    """
 
     def __init__(
         self,
@@ -153,14 +175,21 @@ class Server:
         websocket: Address | None,
         tcp: Address | None,
         ssl: ssl_module.SSLContext | None,
+        control: str | None,
     ) -> None:
         self.hub = hub
         self.listeners: list[Listener] = []
         self.connections: dict[str, _Connection] = {}
         self.is_draining = False
+        self.drain_requested = asyncio.Event()
         self._websocket = websocket
         self._tcp = tcp
         self._ssl = ssl
+        self._control = control
+        self._control_socket: ControlSocket | None = None
+        self._control_server: asyncio.Server | None = None
+        self._drain_task: asyncio.Task[None] | None = None
+        self._drained_by: float | None = None
         self._servers: list[asyncio.Server] = []
         self._jobs: set[asyncio.Task[None]] = set()
         self._is_empty = asyncio.Event()
@@ -174,6 +203,8 @@ class Server:
                 await self._listen("ws", self._websocket, self.hub.config.path)
             if self._tcp is not None:
                 await self._listen("tcp", self._tcp, None)
+            if self._control is not None:
+                await self._listen_for_operators(self._control)
         except BaseException:
             await self._stop_accepting()
             raise
@@ -185,7 +216,10 @@ class Server:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self.drain()
+        try:
+            await self.drain()
+        finally:
+            await self._end_control()
 
     def publish(
         self, destination: str, body: bytes, headers: Mapping[str, str] | None = None
@@ -204,10 +238,12 @@ class Server:
         is queued leaves. Whoever is left `Limits.close_timeout` after that is cut off.
         """
         await self._stop_accepting()
-        patience = self.hub.drain(now=self.clock.now(), random=random.random)
-        self.settle(list(self.connections))
+        if self._drained_by is None:
+            patience = self.hub.drain(now=self.clock.now(), random=random.random)
+            self._drained_by = self.loop.time() + patience
+            self.settle(list(self.connections))
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout_at(self._drained_by):
                 await self._is_empty.wait()
         except TimeoutError:
             pass
@@ -233,10 +269,17 @@ class Server:
             self._jobs.add(task)
             task.add_done_callback(self._jobs.discard)
         for line in log_lines(self.hub):
-            level = logging.INFO if line.cause is None else logging.ERROR
-            logger.log(level, line.text, extra={"fields": line.fields}, exc_info=line.cause)
+            _log(line)
         if self.connections:
             self._is_empty.clear()
+
+    def obey(self, commanded: Commanded) -> None:
+        """See to what an operator has had done."""
+        _log(commanded.line)
+        self.settle(commanded.session_ids)
+        if commanded.is_drain and self._drain_task is None:
+            self.drain_requested.set()
+            self._drain_task = self.loop.create_task(self.drain())
 
     def forget(self, connection: _Connection) -> None:
         """A connection is gone."""
@@ -266,6 +309,31 @@ class Server:
                 Listener(transport, bound[0], bound[1], path, self._ssl is not None)
             )
 
+    async def _listen_for_operators(self, path: str) -> None:
+        made = self._control_socket = ControlSocket(path)
+        try:
+            self._control_server = await self.loop.create_unix_server(
+                lambda: _ControlConnection(self), sock=made.socket
+            )
+        except BaseException:
+            made.unlink()
+            made.socket.close()
+            raise
+
+    async def _end_control(self) -> None:
+        """It is of use to the last: nobody else is connected any more."""
+        if self._control_server is None:
+            return
+        assert self._control_socket is not None
+        self._control_socket.unlink()
+        self._control_server.close()
+        if self._drain_task is not None:
+            self._drain_task.cancel()
+            await asyncio.gather(self._drain_task, return_exceptions=True)
+        for connection in list(self.connections.values()):
+            connection.abort()
+        await self._is_empty.wait()
+
     async def _stop_accepting(self) -> None:
         self.is_draining = True
         try:
@@ -281,6 +349,10 @@ class Server:
                 server.close()
 
 
+def _log(line: LogLine) -> None:
+    logger.log(line.level, line.text, extra={"fields": line.fields}, exc_info=line.cause)
+
+
 def serve(
     *,
     verifier: TokenVerifier | None = None,
@@ -291,6 +363,7 @@ def serve(
     websocket: Address | None = None,
     tcp: Address | None = None,
     ssl: ssl_module.SSLContext | None = None,
+    control: str | os.PathLike[str] | None = None,
 ) -> Server:
     """A STOMP server; enter it with ``async with``, and it accepts until it is left.
 
@@ -303,6 +376,7 @@ def serve(
         websocket: (host, port) for STOMP over WebSocket, on `ServerConfig.path`; port 0 for any.
         tcp: (host, port) for STOMP over TCP.
         ssl: for TLS on all of them.
+        control: the path of a Unix socket for operators, see `stompcore.control`.
 
     Raises:
         OSError: on entering: an address cannot be bound.
@@ -316,4 +390,10 @@ def serve(
             reply_key=secrets.token_bytes(32),
             id_prefix=f"{secrets.token_hex(4)}.",
         )
-    return Server(hub, websocket=websocket, tcp=tcp, ssl=ssl)
+    return Server(
+        hub,
+        websocket=websocket,
+        tcp=tcp,
+        ssl=ssl,
+        control=None if control is None else os.fspath(control),
+    )

@@ -14,7 +14,7 @@ _BACKLOG = 16
 
 
 class ControlSocket:
-    """Binds and listens; `socket` is for the loop, and `remove` for the end.
+    """Binds and listens; `socket` is for the loop, and `unlink` for the end.
 
     Its file has mode 0600 before anybody could connect. The file of a server that has died is
     replaced; whatever else is at `path` stays.
@@ -36,16 +36,19 @@ class ControlSocket:
                 os.chmod(path, 0o600)
                 self._made = _identity(path)
                 self.socket.listen(_BACKLOG)
-            except BaseException:
-                os.unlink(path)
+            except OSError:
+                with suppress(OSError):
+                    os.unlink(path)
                 raise
         except BaseException:
             self.socket.close()
             raise
 
-    def remove(self) -> None:
-        """Close it, and take its file away, unless it is another's by now."""
-        self.socket.close()
+    def unlink(self) -> None:
+        """Take its file away, unless that is another's by now.
+
+        Before the socket is closed: until then, no other file can have its inode.
+        """
         with suppress(OSError):
             if _identity(self._path) == self._made:
                 os.unlink(self._path)

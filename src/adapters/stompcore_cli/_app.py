@@ -10,13 +10,17 @@ import warnings
 import click
 import jwt
 
-from stompcore import LocalProtocolError, __version__
+from stompcore import LocalProtocolError, ServerConfig, __version__
+from stompcore_cli._control import control
 from stompcore_cli._demo import run_demo
 from stompcore_cli._errors import fail, sentence
+from stompcore_cli._logs import FORMATS
 from stompcore_cli._options import ADDRESS, HEART_BEAT, ServeOptions
 from stompcore_cli._serve import run_serve
 
 __all__ = ["main"]
+
+_DEFAULT = ServerConfig()
 
 
 @click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
@@ -70,8 +74,60 @@ def cli() -> None:
     metavar="SX,SY",
     help="Milliseconds between beats that the server can send, and wants. 0: none.",
 )
+@click.option(
+    "--login-timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=_DEFAULT.limits.login_timeout,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a client may take until its token is accepted.",
+)
+@click.option(
+    "--refresh-destination",
+    default=_DEFAULT.refresh_destination,
+    show_default=True,
+    metavar="DESTINATION",
+    help="Where a SEND with a new token renews a session.",
+)
+@click.option("--no-refresh", is_flag=True, help="Renew no session in place.")
+@click.option(
+    "--health-path",
+    default=_DEFAULT.health_path,
+    show_default=True,
+    metavar="PATH",
+    help="Where the WebSocket's port says that it is well.",
+)
+@click.option(
+    "--metrics-path",
+    default=_DEFAULT.metrics_path,
+    show_default=True,
+    metavar="PATH",
+    help="Where the WebSocket's port has its counters, for Prometheus.",
+)
+@click.option("--no-metrics", is_flag=True, help="Show no counters on the WebSocket's port.")
+@click.option(
+    "--drain-window",
+    type=click.FloatRange(min=0),
+    default=_DEFAULT.drain_window,
+    show_default=True,
+    metavar="SECONDS",
+    help="Over how long, at most, the ends of the sessions are spread on the way out.",
+)
+@click.option(
+    "--control",
+    type=click.Path(),
+    metavar="PATH",
+    help="A Unix socket for `stompcore control`; only this user can open it.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(FORMATS),
+    default=FORMATS[0],
+    show_default=True,
+    help="How the log is written.",
+)
 def serve(**options: object) -> None:
-    """Run a server until SIGTERM or SIGINT.
+    """Run a server until SIGTERM, SIGINT or `stompcore control PATH drain`.
 
     One JSON line per listener goes to stdout once it accepts; the log goes to stderr.
     """
@@ -112,6 +168,9 @@ def token(secret: str, subject: str, ttl: float) -> None:
 def demo() -> None:
     """Show the whole life of a token, live, over real sockets."""
     sys.exit(run_demo())
+
+
+cli.add_command(control)
 
 
 def main() -> None:

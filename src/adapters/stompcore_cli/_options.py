@@ -74,3 +74,12 @@ class ServeOptions:
     leeway: float
     origin: Sequence[str]
     heart_beat: HeartBeat
+    login_timeout: float
+    refresh_destination: str
+    no_refresh: bool
+    health_path: str
+    metrics_path: str
+    no_metrics: bool
+    drain_window: float
+    control: str | None
+    log_format: str

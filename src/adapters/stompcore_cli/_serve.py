@@ -6,20 +6,15 @@ import asyncio
 import json
 import logging
 import signal
-import ssl
 from contextlib import suppress
-from typing import Protocol
+from typing import Any, Protocol
 
 import click
 import trio
 
 import stompcore_asyncio
 import stompcore_trio
-from stompcore import (
-    ServerConfig,
-    TokenVerifier,
-    __version__,
-)
+from stompcore import Limits, ServerConfig, __version__
 from stompcore.listener import Address, Listener
 from stompcore_cli._errors import fail
 from stompcore_cli._keys import make_tls_context, make_verifier
@@ -47,74 +42,79 @@ def run_serve(options: ServeOptions) -> None:
     """
     verifier = make_verifier(options)
     context = make_tls_context(options)
-    config = ServerConfig(
-        server=f"stompcore/{__version__}",
-        heart_beat=options.heart_beat,
-        leeway=options.leeway,
-        path=options.path,
-        origins=frozenset(options.origin) or None,
-    )
+    config = _make_config(options)
     websocket = options.ws
     if websocket is None and options.tcp is None:
         websocket = _DEFAULT_WS
-    set_up_logging()
+    set_up_logging(options.log_format)
     if options.no_auth:
         logger.warning("no authentication: everybody is believed to be who they say they are")
     elif options.jwt_secret is not None and len(options.jwt_secret.encode()) < _SHORT_SECRET:
         logger.warning("the secret is short: use %d random bytes or more", _SHORT_SECRET)
+    arguments = {
+        "verifier": verifier,
+        "config": config,
+        "websocket": websocket,
+        "tcp": options.tcp,
+        "ssl": context,
+        "control": options.control,
+    }
     try:
         if options.runtime == "asyncio":
-            asyncio.run(_on_asyncio(verifier, config, websocket, options.tcp, context))
+            asyncio.run(_on_asyncio(arguments))
         else:
-            trio.run(_on_trio, verifier, config, websocket, options.tcp, context)
+            trio.run(_on_trio, arguments)
     except OSError as error:
         raise fail(f"Cannot listen: {error.strerror or error}.") from None
     except UnicodeError:
         raise fail("Cannot listen: that is no name of a host.") from None
 
 
-async def _on_asyncio(
-    verifier: TokenVerifier,
-    config: ServerConfig,
-    websocket: Address | None,
-    tcp: Address | None,
-    context: ssl.SSLContext | None,
-) -> None:
-    stop = asyncio.Event()
+def _make_config(options: ServeOptions) -> ServerConfig:
+    metrics_path = None if options.no_metrics else options.metrics_path
+    paths = [options.path, options.health_path, metrics_path]
+    if len(set(paths)) < len(paths):
+        raise click.UsageError("--path, --health-path and --metrics-path are to be different.")
+    return ServerConfig(
+        server=f"stompcore/{__version__}",
+        limits=Limits(login_timeout=options.login_timeout),
+        heart_beat=options.heart_beat,
+        leeway=options.leeway,
+        path=options.path,
+        origins=frozenset(options.origin) or None,
+        refresh_destination=None if options.no_refresh else options.refresh_destination,
+        health_path=options.health_path,
+        metrics_path=metrics_path,
+        drain_window=options.drain_window,
+    )
+
+
+async def _on_asyncio(arguments: dict[str, Any]) -> None:
+    server = stompcore_asyncio.serve(**arguments)
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:
-        loop.add_signal_handler(number, stop.set)
-    async with stompcore_asyncio.serve(
-        verifier=verifier, config=config, websocket=websocket, tcp=tcp, ssl=context
-    ) as server:
+        loop.add_signal_handler(number, server.drain_requested.set)
+    async with server:
         _announce(server)
-        await stop.wait()
+        await server.drain_requested.wait()
         logger.info("draining")
 
 
-async def _on_trio(
-    verifier: TokenVerifier,
-    config: ServerConfig,
-    websocket: Address | None,
-    tcp: Address | None,
-    context: ssl.SSLContext | None,
-) -> None:
-    stop = trio.Event()
+async def _on_trio(arguments: dict[str, Any]) -> None:
+    server = stompcore_trio.serve(**arguments)
     token = trio.lowlevel.current_trio_token()
 
     def on_signal(*_: object) -> None:
         with suppress(trio.RunFinishedError):
-            token.run_sync_soon(stop.set, idempotent=True)
+            token.run_sync_soon(server.drain_requested.set, idempotent=True)
 
     # Not trio's own receiver: it delivers a second signal, which comes while we drain, once more
     # when it is closed, and that one kills.
     before = {number: signal.signal(number, on_signal) for number in _SIGNALS}
     try:
-        async with stompcore_trio.serve(
-            verifier=verifier, config=config, websocket=websocket, tcp=tcp, ssl=context
-        ) as server:
+        async with server:
             _announce(server)
-            await stop.wait()
+            await server.drain_requested.wait()
             logger.info("draining")
     finally:
         for number, handler in before.items():

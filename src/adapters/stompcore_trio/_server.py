@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import random
 import secrets
 import ssl as ssl_module
@@ -14,10 +15,12 @@ from types import TracebackType
 
 import trio
 
-from stompcore import Handlers, Hub, Policy, ServerConfig, TokenVerifier
+from stompcore import Handlers, Hub, Machine, Policy, ServerConfig, TokenVerifier
+from stompcore.control import Commanded, ControlEndpoint
 from stompcore.driver import EpochClock, Pump
 from stompcore.handlers import Job
-from stompcore.listener import Address, Listener, log_lines, open_machine
+from stompcore.listener import Address, Listener, LogLine, log_lines, open_machine
+from stompcore_trio._unix import ControlSocket
 from stompcore_trio._wire import Wire
 
 __all__ = ["Server", "serve"]
@@ -28,15 +31,15 @@ logger = logging.getLogger("stompcore.server")
 class _Connection:
     """One stream, its wire, and the task that keeps its time."""
 
-    def __init__(self, server: Server, stream: trio.abc.Stream, *, is_websocket: bool) -> None:
+    def __init__(
+        self, server: Server, stream: trio.abc.Stream, *, is_websocket: bool = False
+    ) -> None:
         self.session_id = secrets.token_hex(8)
         self._server = server
-        machine = open_machine(
-            server.hub, self.session_id, is_websocket=is_websocket, now=server.clock.now()
-        )
+        self._is_websocket = is_websocket
         self._wire = Wire(
             stream,
-            Pump(machine, server.clock),
+            Pump(self._open_machine(), server.clock),
             after=self._process,
             refill=self._refill,
             close_timeout=server.hub.config.limits.close_timeout,
@@ -66,6 +69,15 @@ class _Connection:
     def abort(self) -> None:
         self._wire.abort()
 
+    def _open_machine(self) -> Machine:
+        server = self._server
+        return open_machine(
+            server.hub,
+            self.session_id,
+            is_websocket=self._is_websocket,
+            now=server.clock.now(),
+        )
+
     def _process(self) -> None:
         server = self._server
         server.settle(server.hub.process(self.session_id, now=self._wire.pump.now))
@@ -89,8 +101,24 @@ class _Connection:
                 self._process()
 
 
+class _ControlConnection(_Connection):
+    """An operator's."""
+
+    def _open_machine(self) -> Machine:
+        return ControlEndpoint(self._server.hub, now=self._server.clock.now())
+
+    def _process(self) -> None:
+        while (commanded := self._wire.pump.machine.next_event()) is not None:
+            self._server.obey(commanded)
+        self.flush()
+
+
 class Server:
-    """A running server; made by `serve`, used as an async context manager."""
+    """A running server; made by `serve`, used as an async context manager.
+
+    `drain_requested` is set when an operator asks for a drain, which has begun then; whoever holds
+    the server's block open may leave it.
+    """
 
     def __init__(
         self,
@@ -99,15 +127,21 @@ class Server:
         websocket: Address | None,
         tcp: Address | None,
         ssl: ssl_module.SSLContext | None,
+        control: str | None,
         nursery: trio.Nursery | None,
     ) -> None:
         self.hub = hub
         self.listeners: list[Listener] = []
         self.connections: dict[str, _Connection] = {}
         self.is_draining = False
+        self.drain_requested = trio.Event()
         self._websocket = websocket
         self._tcp = tcp
         self._ssl = ssl
+        self._control = control
+        self._control_socket: ControlSocket | None = None
+        self._controlling = trio.CancelScope()
+        self._drained_by: float | None = None
         self._given = nursery
         self._accepting = trio.CancelScope()
         self._jobs: set[trio.CancelScope] = set()
@@ -121,6 +155,8 @@ class Server:
                 await self._bind("ws", self._websocket, self.hub.config.path, bound)
             if self._tcp is not None:
                 await self._bind("tcp", self._tcp, None, bound)
+            if self._control is not None:
+                self._control_socket = ControlSocket(self._control)
         except BaseException:
             for listener, _ in bound:
                 listener.socket.close()
@@ -129,6 +165,8 @@ class Server:
         self._manager = None if self._given else trio.open_nursery()
         self._nursery = self._given or await self._manager.__aenter__()  # type: ignore[union-attr]
         self._nursery.start_soon(self._accept, bound)
+        if self._control_socket is not None:
+            self._nursery.start_soon(self._accept_operators, self._control_socket)
         return self
 
     async def __aexit__(
@@ -140,6 +178,10 @@ class Server:
         try:
             await self.drain()
         finally:
+            # The control socket is of use to the last.
+            if self._control_socket is not None:
+                self._control_socket.unlink()
+            self._controlling.cancel()
             for connection in list(self.connections.values()):
                 connection.abort()
             if self._manager is not None:
@@ -164,9 +206,11 @@ class Server:
         """
         self.is_draining = True
         self._accepting.cancel()
-        patience = self.hub.drain(now=self.clock.now(), random=random.random)
-        self.settle(list(self.connections))
-        with trio.move_on_after(patience):
+        if self._drained_by is None:
+            patience = self.hub.drain(now=self.clock.now(), random=random.random)
+            self._drained_by = trio.current_time() + patience
+            self.settle(list(self.connections))
+        with trio.move_on_at(self._drained_by):
             await self._until_empty()
         for connection in list(self.connections.values()):
             connection.abort()
@@ -185,8 +229,15 @@ class Server:
         while (job := self.hub.next_job()) is not None:
             self._nursery.start_soon(self._run, job)
         for line in log_lines(self.hub):
-            level = logging.INFO if line.cause is None else logging.ERROR
-            logger.log(level, line.text, extra={"fields": line.fields}, exc_info=line.cause)
+            _log(line)
+
+    def obey(self, commanded: Commanded) -> None:
+        """See to what an operator has had done."""
+        _log(commanded.line)
+        self.settle(commanded.session_ids)
+        if commanded.is_drain and not self.drain_requested.is_set():
+            self.drain_requested.set()
+            self._nursery.start_soon(self.drain)
 
     async def _run(self, job: Job) -> None:
         with trio.CancelScope() as scope:
@@ -204,7 +255,8 @@ class Server:
 
     async def _until_empty(self) -> None:
         while self.connections:
-            self._left = trio.Event()
+            if self._left.is_set():  # else somebody else is waiting for it
+                self._left = trio.Event()
             await self._left.wait()
 
     async def _bind(
@@ -236,6 +288,21 @@ class Server:
                         )
                     )
 
+    async def _accept_operators(self, made: ControlSocket) -> None:
+        listener = trio.SocketListener(trio.socket.from_stdlib_socket(made.socket))
+        with self._controlling:
+            await trio.serve_listeners(
+                self._handle_operator, [listener], handler_nursery=self._nursery
+            )
+
+    async def _handle_operator(self, stream: trio.SocketStream) -> None:
+        try:
+            await _ControlConnection(self, stream).run()
+        except Exception:
+            logger.exception("a control connection was ended by an internal error")
+        finally:
+            await trio.aclose_forcefully(stream)
+
     async def _handle(self, stream: trio.SocketStream, *, is_websocket: bool) -> None:
         try:
             secured = await self._secure(stream)
@@ -259,6 +326,10 @@ class Server:
         return None if scope.cancelled_caught else secured
 
 
+def _log(line: LogLine) -> None:
+    logger.log(line.level, line.text, extra={"fields": line.fields}, exc_info=line.cause)
+
+
 def serve(
     *,
     verifier: TokenVerifier | None = None,
@@ -269,6 +340,7 @@ def serve(
     websocket: Address | None = None,
     tcp: Address | None = None,
     ssl: ssl_module.SSLContext | None = None,
+    control: str | os.PathLike[str] | None = None,
     nursery: trio.Nursery | None = None,
 ) -> Server:
     """A STOMP server; enter it with ``async with``, and it accepts until it is left.
@@ -282,6 +354,7 @@ def serve(
         websocket: (host, port) for STOMP over WebSocket, on `ServerConfig.path`; port 0 for any.
         tcp: (host, port) for STOMP over TCP.
         ssl: for TLS on all of them.
+        control: the path of a Unix socket for operators, see `stompcore.control`.
         nursery: for the connections' tasks; the server opens one of its own otherwise.
 
     Raises:
@@ -296,4 +369,11 @@ def serve(
             reply_key=secrets.token_bytes(32),
             id_prefix=f"{secrets.token_hex(4)}.",
         )
-    return Server(hub, websocket=websocket, tcp=tcp, ssl=ssl, nursery=nursery)
+    return Server(
+        hub,
+        websocket=websocket,
+        tcp=tcp,
+        ssl=ssl,
+        control=None if control is None else os.fspath(control),
+        nursery=nursery,
+    )
