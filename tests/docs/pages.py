@@ -8,6 +8,7 @@ fence may add, which neither GitHub nor MkDocs shows:
     <!-- docs: prints -->           text: all that the python block before it prints
     <!-- docs: shows=WORD -->       js: what it hands to `show`, "hello" unless this says otherwise
     <!-- docs: ttl=SECONDS -->      js: how long what `freshToken` returns lives
+    <!-- docs: connected=NAME -->   console: this user has a session on the server that runs
     <!-- docs: client session=NAME at=SECONDS connected -->
                                     stomp: a client sends this, so long after the page's start;
                                     `connected` if the page does not show its CONNECT
@@ -23,7 +24,8 @@ The languages, and what the tests do with each:
     js          run in Node with stompjs, against a server of its own
     stomp       decoded; `^@` stands for NUL, as in the specification
     mermaid     parsed, as far as a few regular expressions can
-    json, toml  parsed
+    json, toml, ini
+                parsed
     text        not looked at, unless it says what a python block prints
 
 Any other language fails.

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.docs.pages import ROOT
-from tests.serving import PATIENCE, Serving, environment
+from tests.serving import PATIENCE, RawClient, Serving, environment
 
 __all__ = ["Command", "Shell", "commands", "matches"]
 
@@ -86,6 +86,7 @@ class Shell:
         self._ports = {port: _free_port() for port in sorted(set(_ADDRESS.findall(page)))}
         self._server: Serving | None = None
         self._log_lines: list[str] = []
+        self._clients: list[RawClient] = []
         self._started = 0
 
     def __enter__(self) -> Shell:
@@ -93,8 +94,12 @@ class Shell:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._server is not None and kind is not None:
+            for client in self._clients:
+                client.socket.close()
             self._server.process.kill()
             self._server.process.wait(PATIENCE)
+            assert self._server.process.stdout is not None
+            self._server.process.stdout.close()
         else:
             self._stop()
 
@@ -109,8 +114,21 @@ class Shell:
         else:
             self._run(text, expected)
 
+    def connect(self, subject: str) -> None:
+        """A user connects to the server that runs, with a token by the page's secret."""
+        assert self._server is not None
+        token = self._output(f"stompcore token --subject {subject} --ttl 60").strip()
+        client = RawClient(self._server.tcp)
+        self._clients.append(client)
+        assert client.connect(token).command == "CONNECTED"
+
     def _run(self, text: str, expected: list[str]) -> None:
-        script = f"[ -e {self._state} ] && . {self._state}\n{text}\nstatus=$?\n"
+        printed = self._output(text)
+        assert not expected or matches(expected, printed.splitlines()), f"{text}\n{printed}"
+
+    def _output(self, text: str) -> str:
+        # Every variable is exported, so that the next command finds it.
+        script = f"set -a\n[ -e {self._state} ] && . {self._state}\n{text}\nstatus=$?\n"
         script += f"export -p > {self._state}\nexit $status\n"
         done = subprocess.run(
             ["bash", "-c", script],
@@ -123,8 +141,7 @@ class Shell:
             check=False,
         )
         assert done.returncode == 0, f"{text}\n{done.stdout}"
-        printed = done.stdout.splitlines()
-        assert not expected or matches(expected, printed), f"{text}\n{done.stdout}"
+        return done.stdout
 
     def _serve(self, text: str, expected: list[str]) -> None:
         self._stop()
@@ -151,6 +168,9 @@ class Shell:
 
     def _stop(self) -> None:
         """End the server, which must have logged what the page shows, and end well."""
+        for client in self._clients:
+            client.socket.close()
+        self._clients.clear()
         server, self._server = self._server, None
         if server is None:
             return

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import configparser
 import json
 import os
 import shutil
@@ -25,7 +26,7 @@ from stompcore import Frame, FrameDecoder, Limits, RemoteProtocolError, Version
 JS = ROOT / "tests" / "interop" / "js"
 NODE = shutil.which("node")
 
-LANGUAGES = {"python", "console", "sh", "js", "stomp", "mermaid", "json", "toml", "text"}
+LANGUAGES = {"python", "console", "sh", "js", "stomp", "mermaid", "json", "toml", "ini", "text"}
 CONSOLES = [page for page in PAGES if any(b.language in ("console", "sh") for b in blocks_of(page))]
 
 
@@ -104,6 +105,8 @@ def test_a_console_prints_what_its_page_says(page: Path, tmp_path: Path) -> None
     with Shell(tmp_path, page.read_text("utf-8")) as shell:
         for block in blocks_of(page):
             if block.language in ("console", "sh"):
+                if "connected" in block.directives:
+                    shell.connect(block.directives["connected"])
                 for command in commands(block.language, block.text):
                     shell.run(command)
 
@@ -238,6 +241,8 @@ def test_data_can_be_parsed() -> None:
         json.loads(block.text)
     for block in blocks("toml"):
         tomllib.loads(block.text)
+    for block in blocks("ini"):
+        configparser.ConfigParser().read_string(block.text)
 
 
 def test_a_console_is_read_as_a_person_reads_it() -> None:

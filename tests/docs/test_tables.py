@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import subprocess
 import sys
@@ -11,8 +12,12 @@ from pathlib import Path
 import pytest
 from tests.docs.pages import ROOT, blocks_of
 
-from stompcore import CloseCode, ErrorCode, Limits, Timer
+import stompcore_asyncio
+import stompcore_trio
+from stompcore import CloseCode, ErrorCode, Limits, Snapshot, Timer
 from stompcore import _state as state
+from stompcore.metrics import render
+from stompcore_cli._app import serve as SERVE
 
 DOCS = ROOT / "docs"
 UNITS = {"": 1, "B": 1, "KiB": 1024, "MiB": 1024 * 1024, "s": 1, "characters": 1}
@@ -54,6 +59,34 @@ def test_the_limits_are_those_of_the_code() -> None:
     }
     defaults = Limits()
     assert shown == {each.name: getattr(defaults, each.name) for each in fields(Limits)}
+
+
+def test_the_options_are_those_of_the_command() -> None:
+    shown = [
+        option
+        for row in rows(DOCS / "server.md", "options")
+        for option in re.findall(r"`(--[\w-]+)`", row[0])
+    ]
+    declared = [option for each in SERVE.params for option in each.opts if option.startswith("--")]
+    assert shown == declared
+
+
+def test_the_arguments_of_serve_are_those_of_the_code() -> None:
+    shown = [
+        name
+        for row in rows(DOCS / "server.md", "arguments")
+        for name in re.findall(r"`(\w+)`", row[0])
+    ]
+    for serve in (stompcore_asyncio.serve, stompcore_trio.serve):
+        taken = set(inspect.signature(serve).parameters) - {"nursery"}
+        assert set(shown) == taken
+    assert len(shown) == len(set(shown))
+
+
+def test_the_metrics_are_those_of_the_code() -> None:
+    shown = [(row[0].strip("`"), row[1].strip("`")) for row in rows(DOCS / "server.md", "metrics")]
+    samples = re.findall(r"^(\w+)(?:\{(\w+)=.*?\})? \d+$", render(Snapshot()), re.MULTILINE)
+    assert shown == list(dict.fromkeys(samples))
 
 
 def test_every_error_code_that_a_page_names_exists() -> None:
