@@ -102,6 +102,12 @@ class Runtime(abc.ABC):
         self._raws.append(raw)
         return raw
 
+    async def dial_unix(self, path: str) -> Raw:
+        """A bare stream to a Unix socket."""
+        raw = await self._open_unix(path)
+        self._raws.append(raw)
+        return raw
+
     def serve(self, **options: Any) -> Any:
         """A server; on both transports, on loopback, unless `options` say otherwise."""
         options.setdefault("verifier", JWTVerifier(KEY, algorithms=["HS256"]))
@@ -146,6 +152,9 @@ class Runtime(abc.ABC):
 
     @abc.abstractmethod
     async def _open(self, port: int, tls: ssl_module.SSLContext | None) -> Raw: ...
+
+    @abc.abstractmethod
+    async def _open_unix(self, path: str) -> Raw: ...
 
     async def _bounded(self, body: Body) -> None:
         async def with_streams() -> None:
@@ -232,6 +241,9 @@ class AsyncioRuntime(Runtime):
         streams = await asyncio.open_connection("127.0.0.1", port, ssl=tls, server_hostname=name)
         return _AsyncioRaw(*streams)
 
+    async def _open_unix(self, path: str) -> Raw:
+        return _AsyncioRaw(*await asyncio.open_unix_connection(path))
+
 
 class _TrioRaw(Raw):
     def __init__(self, stream: trio.SocketStream | trio.SSLStream[trio.SocketStream]) -> None:
@@ -310,3 +322,6 @@ class TrioRuntime(Runtime):
         secured = trio.SSLStream(stream, tls, server_hostname="localhost", https_compatible=True)
         await secured.do_handshake()
         return _TrioRaw(secured)
+
+    async def _open_unix(self, path: str) -> Raw:
+        return _TrioRaw(await trio.open_unix_socket(path))
