@@ -11,6 +11,7 @@ import secrets
 import ssl as ssl_module
 import time
 from collections.abc import Iterable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import cast
 
@@ -231,6 +232,32 @@ class Server:
         """
         self.settle(self.hub.publish(destination, body, headers, now=self.clock.now()))
 
+    def revoke(
+        self,
+        *,
+        session_id: str | None = None,
+        subject: str | None = None,
+        token_id: str | None = None,
+    ) -> None:
+        """End what lives on a token that is not to count any more; see `Hub.revoke`.
+
+        Raises:
+            LocalProtocolError: none of them was given, or more than one.
+        """
+        now = self.clock.now()
+        self.settle(
+            self.hub.revoke(session_id=session_id, subject=subject, token_id=token_id, now=now)
+        )
+
+    def expire(self, *, session_id: str | None = None, subject: str | None = None) -> None:
+        """End sessions as if their tokens had run out now: their clients refresh and come back.
+
+        Raises:
+            LocalProtocolError: none of the two was given, or both.
+        """
+        now = self.clock.now()
+        self.settle(self.hub.expire(session_id=session_id, subject=subject, now=now))
+
     async def drain(self) -> None:
         """Stop accepting, tell every session that the server goes away, and wait for them to go.
 
@@ -245,6 +272,8 @@ class Server:
         try:
             async with asyncio.timeout_at(self._drained_by):
                 await self._is_empty.wait()
+                while self._jobs:  # of those whose peers have left, too
+                    await asyncio.wait(self._jobs)
         except TimeoutError:
             pass
         finally:
@@ -252,7 +281,10 @@ class Server:
                 connection.abort()
             for task in list(self._jobs):
                 task.cancel()
-        await asyncio.gather(*self._jobs, return_exceptions=True)
+        while self._jobs:  # one that will not be cancelled may let the next of its session begin
+            await asyncio.wait(self._jobs)
+            for task in self._jobs:
+                task.cancel()
         # An aborted transport says so in a later turn of the loop.
         await self._is_empty.wait()
 
@@ -267,7 +299,7 @@ class Server:
         while (job := self.hub.next_job()) is not None:
             task = self.loop.create_task(self._run(job))
             self._jobs.add(task)
-            task.add_done_callback(self._jobs.discard)
+            task.add_done_callback(partial(self._forget_job, job))
         for line in log_lines(self.hub):
             _log(line)
         if self.connections:
@@ -286,6 +318,10 @@ class Server:
         self.connections.pop(connection.session_id, None)
         if not self.connections:
             self._is_empty.set()
+
+    def _forget_job(self, job: Job, task: asyncio.Task[None]) -> None:
+        self._jobs.discard(task)
+        job.close()  # a task that was cancelled before it ran has not even begun it
 
     async def _run(self, job: Job) -> None:
         await job.run()

@@ -198,6 +198,32 @@ class Server:
         """
         self.settle(self.hub.publish(destination, body, headers, now=self.clock.now()))
 
+    def revoke(
+        self,
+        *,
+        session_id: str | None = None,
+        subject: str | None = None,
+        token_id: str | None = None,
+    ) -> None:
+        """End what lives on a token that is not to count any more; see `Hub.revoke`.
+
+        Raises:
+            LocalProtocolError: none of them was given, or more than one.
+        """
+        now = self.clock.now()
+        self.settle(
+            self.hub.revoke(session_id=session_id, subject=subject, token_id=token_id, now=now)
+        )
+
+    def expire(self, *, session_id: str | None = None, subject: str | None = None) -> None:
+        """End sessions as if their tokens had run out now: their clients refresh and come back.
+
+        Raises:
+            LocalProtocolError: none of the two was given, or both.
+        """
+        now = self.clock.now()
+        self.settle(self.hub.expire(session_id=session_id, subject=subject, now=now))
+
     async def drain(self) -> None:
         """Stop accepting, tell every session that the server goes away, and wait for them to go.
 
@@ -211,12 +237,14 @@ class Server:
             self._drained_by = trio.current_time() + patience
             self.settle(list(self.connections))
         with trio.move_on_at(self._drained_by):
-            await self._until_empty()
-        for connection in list(self.connections.values()):
-            connection.abort()
-        for scope in list(self._jobs):
-            scope.cancel()
-        await self._until_empty()
+            while self.connections or self._jobs:  # of those whose peers have left, too
+                await self._until_fewer()
+        while self.connections or self._jobs:
+            for connection in list(self.connections.values()):
+                connection.abort()
+            for scope in list(self._jobs):
+                scope.cancel()
+            await self._until_fewer()
 
     # --- for connections ------------------------------------------------------------------
 
@@ -227,7 +255,9 @@ class Server:
             if connection is not None:
                 connection.flush()
         while (job := self.hub.next_job()) is not None:
-            self._nursery.start_soon(self._run, job)
+            scope = trio.CancelScope()
+            self._jobs.add(scope)
+            self._nursery.start_soon(self._run, job, scope)
         for line in log_lines(self.hub):
             _log(line)
 
@@ -239,13 +269,13 @@ class Server:
             self.drain_requested.set()
             self._nursery.start_soon(self.drain)
 
-    async def _run(self, job: Job) -> None:
-        with trio.CancelScope() as scope:
-            self._jobs.add(scope)
+    async def _run(self, job: Job, scope: trio.CancelScope) -> None:
+        with scope:
             try:
                 await job.run()
             finally:
                 self._jobs.discard(scope)
+                self._left.set()
             self.settle(self.hub.finish(job, now=self.clock.now()))
 
     def forget(self, connection: _Connection) -> None:
@@ -253,11 +283,11 @@ class Server:
         self.connections.pop(connection.session_id, None)
         self._left.set()
 
-    async def _until_empty(self) -> None:
-        while self.connections:
-            if self._left.is_set():  # else somebody else is waiting for it
-                self._left = trio.Event()
-            await self._left.wait()
+    async def _until_fewer(self) -> None:
+        """Until a connection or a job has ended."""
+        if self._left.is_set():  # else somebody else is waiting for it
+            self._left = trio.Event()
+        await self._left.wait()
 
     async def _bind(
         self,

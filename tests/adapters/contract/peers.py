@@ -12,7 +12,17 @@ from tests.adapters.contract.world import ROOM, port
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Request, TextMessage
 
-__all__ = ["Peer", "connect_frame", "peer", "send_frame", "subscriber"]
+__all__ = [
+    "Peer",
+    "connect_frame",
+    "ended",
+    "logged_in",
+    "peer",
+    "refused",
+    "send_frame",
+    "subscribe_frame",
+    "subscriber",
+]
 
 
 def connect_frame(token: str) -> bytes:
@@ -22,8 +32,17 @@ def connect_frame(token: str) -> bytes:
 
 def send_frame(destination: str, body: str, **headers: str) -> bytes:
     """A SEND frame."""
-    lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
+    lines = "".join(f"{name.replace('_', '-')}:{value}\n" for name, value in headers.items())
     return f"SEND\ndestination:{destination}\n{lines}\n{body}\0".encode()
+
+
+def subscribe_frame(destination: str, subscription: str = "0", **headers: str) -> bytes:
+    """A SUBSCRIBE frame, which asks for a receipt: "ready" and the id of the subscription."""
+    lines = "".join(f"{name.replace('_', '-')}:{value}\n" for name, value in headers.items())
+    return (
+        f"SUBSCRIBE\nid:{subscription}\ndestination:{destination}\n"
+        f"receipt:ready {subscription}\n{lines}\n\0"
+    ).encode()
 
 
 class Peer(abc.ABC):
@@ -50,6 +69,26 @@ class Peer(abc.ABC):
         """Read until a frame holds `text`."""
         while not any(text in frame for frame in self.frames):
             assert await self.read(), self.frames
+
+    def bodies(self, subscription: str = "0") -> list[str]:
+        """The bodies of the MESSAGEs for one subscription so far."""
+        return [
+            frame.partition("\n\n")[2]
+            for frame in self.frames
+            if frame.lstrip("\n").startswith("MESSAGE\n")
+            and f"\nsubscription:{subscription}\n" in frame
+        ]
+
+    async def hear(self, subscription: str, destination: str, **headers: str) -> None:
+        """Subscribe, and wait until that is done."""
+        await self.send(subscribe_frame(destination, subscription, **headers))
+        await self.until(f"receipt-id:ready {subscription}\n")
+
+    async def messages(self, count: int, subscription: str = "0") -> list[str]:
+        """Read on until there are so many MESSAGEs for one subscription; their bodies."""
+        while len(bodies := self.bodies(subscription)) < count:
+            assert await self.read(), self.frames[-3:]
+        return bodies
 
     async def to_the_end(self) -> None:
         """Read until the stream has ended."""
@@ -131,3 +170,29 @@ async def subscriber(runtime: Runtime, server: Any, transport: str, **token: Any
     await made.send(f"SUBSCRIBE\nid:0\ndestination:{ROOM}\nreceipt:ready\n\n\0".encode())
     await made.until("receipt-id:ready")
     return made
+
+
+async def logged_in(
+    runtime: Runtime, server: Any, transport: str, subject: str = "alice", **token: Any
+) -> Peer:
+    """A peer that is connected; `token` as of `mint`."""
+    made = await peer(runtime, server, transport)
+    await made.send(connect_frame(mint(subject, **token)))
+    await made.until("CONNECTED")
+    return made
+
+
+async def refused(runtime: Runtime, server: Any, transport: str, token: str) -> str:
+    """The `error-code` that answers a CONNECT with this token."""
+    made = await peer(runtime, server, transport)
+    await made.send(connect_frame(token))
+    return await ended(made)
+
+
+async def ended(peer: Peer) -> str:
+    """Read to the end of a peer that is being cut off, and close; the `error-code` of its ERROR."""
+    await peer.to_the_end()
+    await peer.raw.close()
+    error = peer.frames[-1]
+    assert error.startswith("ERROR\n"), peer.frames
+    return error.partition("\nerror-code:")[2].partition("\n")[0]
