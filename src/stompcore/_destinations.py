@@ -6,8 +6,9 @@ word, and ``**`` or ``#`` for any number of them. A wildcard is a whole word: `a
 
 from __future__ import annotations
 
+import operator
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 __all__ = ["ANY", "MANY", "MAX_WORDS", "covers", "is_pattern", "split"]
 
@@ -30,11 +31,19 @@ def is_pattern(words: Sequence[str]) -> bool:
     return ANY in words or MANY in words
 
 
-def covers(pattern: Sequence[str], words: Sequence[str]) -> bool:
+def covers(
+    pattern: Sequence[str],
+    words: Sequence[str],
+    is_same: Callable[[str, str], bool] = operator.eq,
+) -> bool:
     """Whether everything that `words` may stand for is matched by `pattern`.
 
     `words` may hold wildcards too: then it asks whether one pattern lies wholly within the other,
     and answers no where that cannot be told word by word.
+
+    Args:
+        pattern, words: see `split`.
+        is_same: whether a word of the pattern that is no wildcard means a word of `words`.
     """
     # Row by row: which beginnings of `words` the beginning of `pattern` covers.
     reached = [True] + [False] * len(words)
@@ -44,7 +53,7 @@ def covers(pattern: Sequence[str], words: Sequence[str]) -> bool:
             if part == MANY:
                 row.append(reached[index + 1] or row[index])
             else:
-                fits = part == word or (part == ANY and word != MANY)
+                fits = word != MANY if part == ANY else is_same(part, word)
                 row.append(reached[index] and fits)
         reached = row
     return reached[-1]

@@ -124,9 +124,12 @@ class Grant:
             return False
         if _SUBJECT not in self._words:
             return covers(self._words, words)
+
         # The name is compared, never inserted: one with a star in it must not become a pattern.
-        mine = tuple(_SUBJECT if _is_name(word, identity.subject) else word for word in words)
-        return covers(self._words, mine) or covers(self._words, words)
+        def is_same(part: str, word: str) -> bool:
+            return _is_name(word, identity.subject) if part == _SUBJECT else part == word
+
+        return covers(self._words, words, is_same)
 
 
 def _is_name(word: str, subject: str) -> bool:

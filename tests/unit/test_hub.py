@@ -226,7 +226,7 @@ def test_transactions_and_acks_pass_through() -> None:
     )
     assert written(a) == b""
     feed(hub, "a", "COMMIT\ntransaction:t\nreceipt:c\n\n\0")
-    receipt, message = [chunk for chunk in written(a).split(b"\0") if chunk]
+    message, receipt = [chunk for chunk in written(a).split(b"\0") if chunk]
     assert receipt == b"RECEIPT\nreceipt-id:c\n\n"
     assert message.startswith(b"MESSAGE\nsubscription:0\n")
     assert message.endswith(b"\n\nheld")

@@ -102,8 +102,9 @@ def _matching(root: _Node, words: Sequence[str]) -> list[_Node]:
     for word in words:
         following: dict[_Node, None] = {}
         for node in reached:
-            for key in {word, ANY} & node.next.keys():
-                following[node.next[key]] = None
+            for key in (word, ANY):
+                if key in node.next:
+                    following[node.next[key]] = None
             if node.stays:
                 following[node] = None
         reached = _with_none(following)
