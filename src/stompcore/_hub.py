@@ -240,8 +240,10 @@ class Hub:
         if subject is not None:
             self.revocations.revoke_subject(subject, now=now)
         elif token_id is not None:
-            ends = [each.valid_until for each in hit if each.valid_until < math.inf]
-            self.revocations.revoke_token(token_id, until=max(ends, default=None), now=now)
+            until = max((each.valid_until for each in hit), default=math.inf)
+            self.revocations.revoke_token(
+                token_id, until=until if until < math.inf else None, now=now
+            )
         self.counters.revocations += len(hit)
         return self._end(hit, ErrorCode.TOKEN_REVOKED, "The access token was revoked.", now)
 
@@ -283,10 +285,11 @@ class Hub:
             Seconds after which nobody should be left: call each session's `handle_timeout` as its
             `next_deadline` says.
         """
-        self.is_draining = True
         window = min(self.config.drain_window, len(self._sessions) / self.config.drain_rate)
-        for session in self:
-            session.end_at(now + random() * window)
+        if not self.is_draining:  # else each has its moment already
+            self.is_draining = True
+            for session in self:
+                session.end_at(now + random() * window)
         return window + 2 * self.config.limits.close_timeout
 
     def end_all(self, error_code: ErrorCode = ErrorCode.GOING_AWAY, *, now: float) -> set[str]:
