@@ -20,9 +20,14 @@ MAX_WORDS = 32
 _SEPARATOR = re.compile(r"[./]")
 
 
-def split(path: str) -> tuple[str, ...]:
-    """The words of `path`, with both spellings of "any number" as `MANY`."""
-    words = _SEPARATOR.split(path)
+def split(path: str, separator: str | None = None) -> tuple[str, ...]:
+    """The words of `path`, with both spellings of "any number" as `MANY`.
+
+    Args:
+        path: what is split.
+        separator: the one between words, if it is not dots and slashes.
+    """
+    words = _SEPARATOR.split(path) if separator is None else path.split(separator)
     return tuple(MANY if word == "#" else word for word in words)
 
 

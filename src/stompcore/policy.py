@@ -19,6 +19,7 @@ from stompcore._errors import LocalProtocolError
 __all__ = ["Access", "AllowEverything", "Grant", "Grants", "Policy", "roles_of", "scopes_of"]
 
 _SUBJECT = "{subject}"
+_OF_DOTS = ("/topic/", "/queue/")
 # Nobody else can listen to the first, and only who was told an address can send to the second.
 _PRIVATE = ("/temp-queue/", "/reply/")
 
@@ -77,7 +78,9 @@ class Grant:
     Args:
         pattern: of destinations; `*` is one word, `**` or `#` any number of them, and the word
             `{subject}` the user's own name. A name with a dot, a slash or a star in it is
-            percent-encoded in the destination.
+            percent-encoded in the destination. Words stand between dots or slashes in `/topic/`
+            and `/queue/`, between slashes alone elsewhere, as the name in `/user/NAME/` and what
+            handlers have in braces do.
         access: to what; both by default.
         scopes, roles: the token has one of these; none asks for none. Given both, either will do.
         subjects: the user is one of these; None for everybody.
@@ -107,7 +110,7 @@ class Grant:
         self.scopes = frozenset(scopes)
         self.roles = frozenset(roles)
         self.subjects = None if subjects is None else frozenset(subjects)
-        self._words = split(pattern)
+        self._words = _words(pattern)
 
     def __repr__(self) -> str:
         return f"Grant({self.pattern!r}, {', '.join(sorted(each.value for each in self.access))})"
@@ -132,6 +135,16 @@ class Grant:
         return covers(self._words, words, is_same)
 
 
+def _words(destination: str) -> tuple[str, ...]:
+    # As those read it who act on it: to them `/user/ann.b/x` is for `ann.b`, and not for `ann`.
+    if destination.startswith(_OF_DOTS):
+        return split(destination)
+    head, slash, path = destination.removeprefix("/user/").partition("/")
+    if destination.startswith("/user/") and slash:
+        return ("", "user", *split(head, "/"), *split(path))
+    return split(destination, "/")
+
+
 def _is_name(word: str, subject: str) -> bool:
     return not is_pattern((word,)) and unquote(word) == subject
 
@@ -149,5 +162,5 @@ class Grants:
         """See `Policy.allows`."""
         if destination.startswith(_PRIVATE):
             return True
-        words = split(destination)
+        words = _words(destination)
         return any(grant.fits(identity, access, words) for grant in self._grants)

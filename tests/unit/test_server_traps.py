@@ -1,0 +1,90 @@
+"""Traps of the server side that no other module holds: who gets past whom, and at what cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.unit.server_peer import NO_BEATS, NOW, Tokens, connect
+
+from stompcore import Access, Grant, Grants, Handlers, Hub, Identity, Limits, ServerConfig
+from stompcore.policy import Policy
+
+
+class World:
+    """One hub and its peers, by their session ids; bytes in, bytes out."""
+
+    def __init__(
+        self, *, handlers: Handlers | None = None, policy: Policy | None = None, **limits: Any
+    ) -> None:
+        config = ServerConfig(heart_beat=NO_BEATS, limits=Limits(**limits), server="test")
+        self.hub = Hub(
+            config, verifier=Tokens(), handlers=handlers, policy=policy, reply_key=b"secret"
+        )
+        self.sessions: dict[str, Any] = {}
+
+    def join(self, name: str, token: str | None = None, *, version: str = "1.2") -> None:
+        """A peer logs in; its token is good for ever unless it says otherwise."""
+        self.sessions[name] = self.hub.open(name, now=NOW)
+        said = self.say(name, connect(token or name, version=version))
+        assert said.startswith(b"CONNECTED\n"), said
+
+    def say(self, name: str, *data: bytes, at: float = NOW) -> bytes:
+        """What a peer says arrives at once; what it hears by then."""
+        session = self.sessions[name]
+        session.receive_data(b"".join(data), now=at)
+        self.hub.process(name, now=at)
+        return self.hear(name, at=at)
+
+    def hear(self, name: str, *, at: float = NOW) -> bytes:
+        """Everything that a peer can read now."""
+        session, heard = self.sessions[name], b""
+        for _ in range(10_000):
+            chunks = session.data_to_send()
+            heard += b"".join(chunks)
+            if self.hub.is_holding_back(name):
+                self.hub.refill(name, now=at)
+            elif not chunks:
+                return heard
+        raise AssertionError("it never ends")
+
+    def vanish(self, name: str, *, at: float = NOW) -> None:
+        """A peer's connection is lost."""
+        self.sessions[name].receive_eof(now=at)
+        self.hub.process(name, now=at)
+
+
+def granted(pattern: str, destination: str, subject: str) -> bool:
+    identity = Identity(subject=subject, expires_at=None)
+    return Grants([Grant(pattern)]).allows(identity, Access.SEND, destination)
+
+
+# --- C6: private destinations -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pattern", "destination"),
+    [
+        ("/user/{subject}/**", "/user/ann.smith/queue/x"),
+        ("/user/ann/**", "/user/ann.smith/queue/x"),
+        ("/app/{subject}/**", "/app/ann.smith/delete"),
+        ("/app/rooms/lobby/**", "/app/rooms/lobby.private/join"),
+        ("/app/rooms/*", "/app/rooms/a/b"),
+    ],
+)
+def test_C6_a_grant_reads_a_destination_as_who_acts_on_it(pattern: str, destination: str) -> None:
+    assert not granted(pattern, destination, "ann")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "destination", "subject"),
+    [
+        ("/user/{subject}/**", "/user/ann.smith/queue/x", "ann.smith"),
+        ("/user/{subject}/**", "/user/ann%2Esmith/queue/x", "ann.smith"),
+        ("/user/*/queue/x", "/user/ann.smith/queue/x", "bob"),
+        ("/user/queue/prices.*", "/user/queue/prices.eur", "bob"),
+        ("/app/rooms/*", "/app/rooms/a.b", "bob"),
+    ],
+)
+def test_C6_a_name_with_a_dot_is_one_name(pattern: str, destination: str, subject: str) -> None:
+    assert granted(pattern, destination, subject)
