@@ -129,5 +129,6 @@ def test_wildcard_subscriptions_against_the_definition(
     assert len(deliveries) == len(expected)
     for index in range(len(patterns)):
         broker.unsubscribe("s", str(index))
-    assert not broker._topics._patterns.next  # what nobody listens to takes no memory
+    assert not broker._topics._patterns  # what nobody listens to takes no memory
+    assert not broker._topics._shelves
     assert not broker._topics._exact

@@ -1,4 +1,4 @@
-"""Topics: every subscription gets a copy. By name in one table, by pattern in a tree of words."""
+"""Topics: every subscription gets a copy. By name in one table, by pattern many at once."""
 
 from __future__ import annotations
 
@@ -12,16 +12,74 @@ __all__ = ["TOPIC", "Topics"]
 TOPIC = "/topic/"
 
 
-class _Node:
-    """One word of the patterns, and what follows it."""
+#: Patterns that are matched together. More make longer integers, fewer make more of them.
+_SHELF = 128
+_STRIDE = MAX_WORDS + 1  # bits of one pattern: a word each, and its end
 
-    __slots__ = ("next", "stays", "subscribers")
 
-    def __init__(self, *, stays: bool = False) -> None:
-        self.stays = stays  # behind `**`: any further word leads here again
-        self.next: dict[str, _Node] = {}
+class _Shelf:
+    """Some patterns, matched all at once, however they were made to be expensive.
+
+    A bit stands for a word of a pattern, the next bit for the word behind it. Which words may come
+    next, in all of the patterns, is one integer; one word of a destination moves all its bits.
+    """
+
+    __slots__ = ("_any", "_ends", "_many", "_starts", "_words", "free", "subscribers")
+
+    def __init__(self) -> None:
+        self._words: dict[str, int] = {}
+        self._any = 0
+        self._many = 0
+        self._starts = 0
+        self._ends = 0
+        self.free = list(reversed(range(_SHELF)))
         # A dict for its order, which is that of arrival.
-        self.subscribers: dict[Subscriber, None] = {}
+        self.subscribers: dict[int, dict[Subscriber, None]] = {}
+
+    def add(self, pattern: Sequence[str]) -> int:
+        """A pattern more; its place."""
+        place = self.free.pop()
+        self.subscribers[place] = {}
+        self._flip(place, pattern)
+        return place
+
+    def remove(self, place: int, pattern: Sequence[str]) -> None:
+        """A pattern less."""
+        self._flip(place, pattern)
+        del self.subscribers[place]
+        self.free.append(place)
+
+    def matching(self, words: Sequence[str]) -> list[int]:
+        """The places of the patterns that match `words`."""
+        many = self._many
+        reached = self._starts | (self._starts & many) << 1
+        for word in words:
+            moved = reached & (self._any | self._words.get(word, 0))
+            reached = moved << 1 | reached & many
+            reached |= (reached & many) << 1  # `**` may stand for no word at all
+            if not reached:
+                return []
+        ends, found = reached & self._ends, []
+        while ends:
+            end = ends.bit_length() - 1
+            found.append(end // _STRIDE)
+            ends ^= 1 << end
+        return found[::-1]
+
+    def _flip(self, place: int, pattern: Sequence[str]) -> None:
+        bit = 1 << place * _STRIDE
+        self._starts ^= bit
+        for word in pattern:
+            if word == MANY:
+                self._many ^= bit
+            elif word == ANY:
+                self._any ^= bit
+            else:
+                self._words[word] = self._words.get(word, 0) ^ bit
+                if not self._words[word]:
+                    del self._words[word]
+            bit <<= 1
+        self._ends ^= bit
 
 
 class Topics:
@@ -29,8 +87,9 @@ class Topics:
 
     def __init__(self) -> None:
         self._exact: dict[str, dict[Subscriber, None]] = {}
-        self._patterns = _Node()
-        self._pattern_count = 0
+        self._patterns: dict[tuple[str, ...], tuple[_Shelf, int]] = {}
+        self._shelves: dict[_Shelf, None] = {}
+        self._roomy: dict[_Shelf, None] = {}
 
     def check(self, destination: str) -> None:
         """Whether a message can be sent there.
@@ -51,11 +110,11 @@ class Topics:
         if not is_pattern(words):
             self._exact.setdefault(destination, {})[subscriber] = None
             return
-        node = self._patterns
-        for word in words:
-            node = node.next.setdefault(word, _Node(stays=word == MANY))
-        node.subscribers[subscriber] = None
-        self._pattern_count += 1
+        pattern = _shortest(words)
+        if pattern not in self._patterns:
+            self._patterns[pattern] = self._put(pattern)
+        shelf, place = self._patterns[pattern]
+        shelf.subscribers[place][subscriber] = None
 
     def unsubscribe(self, destination: str, subscriber: Subscriber) -> None:
         """The reverse of `subscribe`."""
@@ -66,22 +125,36 @@ class Topics:
             if not subscribers:
                 del self._exact[destination]
             return
-        path = [self._patterns]
-        for word in words:
-            path.append(path[-1].next[word])
-        del path[-1].subscribers[subscriber]
-        self._pattern_count -= 1
-        for parent, word, node in reversed(list(zip(path, words, path[1:], strict=False))):
-            if not node.subscribers and not node.next:
-                del parent.next[word]
+        pattern = _shortest(words)
+        shelf, place = self._patterns[pattern]
+        del shelf.subscribers[place][subscriber]
+        if shelf.subscribers[place]:
+            return
+        del self._patterns[pattern]
+        shelf.remove(place, pattern)
+        self._roomy[shelf] = None
+        if not shelf.subscribers:
+            del self._shelves[shelf], self._roomy[shelf]
 
     def recipients(self, destination: str) -> list[Subscriber]:
         """Who hears a message to `destination`, in the order of subscribing, names first."""
         found = dict(self._exact.get(destination, {}))
-        if self._pattern_count:
-            for node in _matching(self._patterns, split(destination.removeprefix(TOPIC))):
-                found |= node.subscribers
+        if self._shelves:
+            words = split(destination.removeprefix(TOPIC))
+            for shelf in self._shelves:
+                for place in shelf.matching(words):
+                    found |= shelf.subscribers[place]
         return list(found)
+
+    def _put(self, pattern: tuple[str, ...]) -> tuple[_Shelf, int]:
+        if not self._roomy:
+            shelf = _Shelf()
+            self._shelves[shelf] = self._roomy[shelf] = None
+        shelf = next(iter(self._roomy))
+        place = shelf.add(pattern)
+        if not shelf.free:
+            del self._roomy[shelf]
+        return shelf, place
 
     def _words(self, destination: str) -> tuple[str, ...]:
         if destination == TOPIC:
@@ -92,31 +165,10 @@ class Topics:
         return words
 
 
-def _matching(root: _Node, words: Sequence[str]) -> list[_Node]:
-    """The nodes at which a pattern ends that matches `words`.
-
-    All patterns are walked at once, each node at most once a word, so that no pattern can make
-    this take longer than words times nodes.
-    """
-    reached = _with_none(dict.fromkeys([root]))
+def _shortest(words: Sequence[str]) -> tuple[str, ...]:
+    """The same pattern; of several `**` behind one another, one is enough."""
+    kept: list[str] = []
     for word in words:
-        following: dict[_Node, None] = {}
-        for node in reached:
-            for key in (word, ANY):
-                if key in node.next:
-                    following[node.next[key]] = None
-            if node.stays:
-                following[node] = None
-        reached = _with_none(following)
-    return [node for node in reached if node.subscribers]
-
-
-def _with_none(nodes: dict[_Node, None]) -> dict[_Node, None]:
-    """These nodes, and those that `**` leads to for no word at all."""
-    waiting = list(nodes)
-    while waiting:
-        many = waiting.pop().next.get(MANY)
-        if many is not None and many not in nodes:
-            nodes[many] = None
-            waiting.append(many)
-    return nodes
+        if not (word == MANY and kept[-1:] == [MANY]):
+            kept.append(word)
+    return tuple(kept)
