@@ -190,6 +190,10 @@ class ServerSession(SpeakingSession):
         """
         self._require_paused()
         self._advance(now)
+        if self._now >= self._valid_until:
+            # The new token has come too late: the session lived on the old one until now.
+            self._expire(self._request.get("receipt"), ExpiryPath.TIMER)
+            return
         try:
             valid_until = validity(identity, leeway=self._config.leeway, now=self._now)
             if self.state is ServerState.REFRESHING:

@@ -76,7 +76,7 @@ class Worker:
                 case Reauthenticated():
                     self._look_again(session, now)
         except RemoteProtocolError as error:
-            session.fail_work(event, error, now=now)
+            session.fail_work(event, error, now=now, cause=_cause(error))
         else:
             session.done(event, now=now)
 
@@ -102,16 +102,21 @@ class Worker:
     # --- who may --------------------------------------------------------------------------
 
     def _require(self, session: ServerSession, access: Access, destination: str) -> None:
-        assert session.identity is not None
-        if not self._policy.allows(session.identity, access, destination):
+        if not self._allows(session, access, destination):
             verb = "send" if access is Access.SEND else "listen"
             raise RemoteProtocolError(ErrorCode.ACCESS_DENIED, f"You may not {verb} there.")
 
+    def _allows(self, session: ServerSession, access: Access, destination: str) -> bool:
+        assert session.identity is not None
+        try:
+            return self._policy.allows(session.identity, access, destination)
+        except Exception as error:  # the application's bug must not end the server
+            raise RemoteProtocolError(ErrorCode.INTERNAL_ERROR) from error
+
     def _look_again(self, session: ServerSession, now: float) -> None:
         """After a refresh, rights may have shrunk: end what the peer may not hear any more."""
-        assert session.identity is not None
         for key, destination in self._broker.subscriptions(session.session_id):
-            if not self._policy.allows(session.identity, Access.SUBSCRIBE, destination):
+            if not self._allows(session, Access.SUBSCRIBE, destination):
                 session.unsubscribe(key, now=now)
                 self._broker.unsubscribe(session.session_id, key, session.take_unsent())
 
@@ -146,8 +151,9 @@ class Worker:
         """
         sent = [each for each in event.work if isinstance(each, Sent)]
         answers = [each for each in event.work if not isinstance(each, Sent)]
-        for each in answers:
-            self._broker.check_answer(session.session_id, each.message_id, each.subscription)
+        self._broker.check_answers(
+            session.session_id, [(each.message_id, each.subscription) for each in answers]
+        )
         self._check(session, sent)
         for each in answers:
             self._answer(session.session_id, each)
@@ -159,15 +165,17 @@ class Worker:
         Raises:
             RemoteProtocolError: one of them cannot.
         """
-        totals: dict[str, tuple[int, int]] = {}
         for each in sent:
             self._require(session, Access.SEND, each.destination)
             self._broker.reply_address(session.session_id, each.headers)
-            if self._handlers.find(each.destination) is None:
-                size, count = totals.get(each.destination, (0, 0))
-                size += len(each.body) + sum(map(len, each.headers.values()))
-                totals[each.destination] = size, count + 1
-                self._broker.check(each.destination, size, count + 1)
+        self._broker.check(
+            [
+                (each.destination, each.headers, each.body)
+                for each in sent
+                if self._handlers.find(each.destination) is None
+            ],
+            sender=_sender(session),
+        )
 
     def _send(self, sent: Sequence[Sent], session: ServerSession, work: Work, now: float) -> None:
         """Send these, in order; `work` is done when all of them are.
@@ -221,6 +229,7 @@ class Worker:
         """
         session = pending.session
         if now >= session.valid_until:
+            session.handle_timeout(now=now)  # nobody may have looked at its timer yet
             raise RemoteProtocolError(ErrorCode.TOKEN_EXPIRED)
         if session.error is not None:
             raise RemoteProtocolError(session.error)
@@ -239,7 +248,7 @@ class Worker:
                 if pending.is_last:
                     session.done(work, now=now)
             case RemoteProtocolError():
-                session.fail_work(work, error, now=now)
+                session.fail_work(work, error, now=now, cause=_cause(error))
             case Refused():
                 answer = RemoteProtocolError(ErrorCode.ACCESS_DENIED, str(error))
                 session.fail_work(work, answer, now=now)
@@ -254,19 +263,29 @@ class Worker:
             RemoteProtocolError: the peer named a `reply-to` where it may not send.
             Exception: the handler named what there is not.
         """
+        replies, own = [], []
         for each in call.effects:
+            message = each.destination, Headers(each.headers), each.body
             if each.is_reply:
                 self._require(session, Access.SEND, each.destination)
-                self._broker.check(each.destination, len(each.body))
-                continue
-            try:
-                self._broker.check(each.destination, len(each.body))
-            except RemoteProtocolError as error:
-                raise ValueError(
-                    f"a handler cannot publish to {each.destination!r}: {error}"
-                ) from None
+                replies.append(message)
+            else:
+                own.append(message)
+        self._broker.check(replies)
+        try:
+            self._broker.check(own + replies)
+        except RemoteProtocolError as error:
+            if error.error_code is ErrorCode.LIMIT_EXCEEDED:
+                raise  # a queue that is full is nobody's mistake
+            raise ValueError(f"what a handler has said cannot be sent: {error}") from None
         for each in call.effects:
             self.publish(each.destination, Headers(each.headers), each.body, now)
+
+
+def _cause(error: RemoteProtocolError) -> Exception | None:
+    """The exception of the application behind an internal error."""
+    cause = error.__cause__
+    return cause if isinstance(cause, Exception) else None
 
 
 def _sender(session: ServerSession) -> Sender:

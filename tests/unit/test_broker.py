@@ -102,7 +102,7 @@ def test_what_it_does_not_serve(destination: str) -> None:
         broker.publish(destination, Headers(), b"")
     assert caught.value.error_code is ErrorCode.PROTOCOL_VIOLATION
     with pytest.raises(RemoteProtocolError):
-        broker.check(destination)
+        broker.check([(destination, Headers(), b"")])
     assert (len(broker), broker.queues) == (0, 0)
 
 

@@ -190,26 +190,32 @@ class Broker:
 
     # --- messages -------------------------------------------------------------------------
 
-    def check(self, destination: str, size: int = 0, count: int = 1) -> None:
-        """Whether a message can be sent to `destination`.
+    def check(
+        self, messages: Iterable[tuple[str, Headers, bytes]], *, sender: Sender | None = None
+    ) -> None:
+        """Whether all of these can be sent, one after another.
 
         Args:
-            destination: where to.
-            size: of the messages, in bytes.
-            count: of the messages.
+            messages: destination, headers and body of each.
+            sender: None for the server itself.
 
         Raises:
-            RemoteProtocolError: it cannot.
+            RemoteProtocolError: as `publish`.
         """
-        if destination.startswith(TOPIC):
-            self._topics.check(destination)
-        elif destination.startswith(QUEUE):
-            self._check_queue(destination)
-            self._queues.check(destination, size, count)
-        elif destination.startswith(USER):
-            parse_user(destination)
-        elif not destination.startswith(REPLY):
-            raise violation(_UNKNOWN)
+        wanted: dict[str, tuple[int, int]] = {}
+        for destination, headers, body in messages:
+            self._forwarded(headers, sender)
+            if destination.startswith(TOPIC):
+                self._topics.check(destination)
+            elif destination.startswith(QUEUE):
+                self._check_queue(destination)
+                count, size = wanted.get(destination, (0, 0))
+                wanted[destination] = count + 1, size + _size(headers, body)
+            elif destination.startswith(USER):
+                parse_user(destination)
+            elif not destination.startswith(REPLY):
+                raise violation(_UNKNOWN)
+        self._queues.check(wanted)
 
     def publish(
         self, destination: str, headers: Headers, body: bytes, *, sender: Sender | None = None
@@ -228,11 +234,10 @@ class Broker:
             The copies to deliver now, in order.
 
         Raises:
-            RemoteProtocolError: as `check`; or `reply-to` names a temporary destination that the
-                sender does not listen to.
+            RemoteProtocolError: nothing can be sent there, or a queue has no room for it; or
+                `reply-to` names a temporary destination that the sender does not listen to.
         """
-        size = len(body) + sum(map(len, headers.values()))
-        self.check(destination, size)
+        self.check([(destination, headers, body)], sender=sender)
         kept = self._forwarded(headers, sender)
         self._last_message += 1
         message_id = f"{self._id_prefix}{self._last_message}"
@@ -297,19 +302,30 @@ class Broker:
 
     # --- acknowledgements -----------------------------------------------------------------
 
-    def check_answer(self, session_id: str, message_id: str, subscription: str | None) -> None:
-        """Whether an ACK or NACK makes sense.
+    def check_answers(self, session_id: str, answers: Iterable[tuple[str, str | None]]) -> None:
+        """Whether these ACKs and NACKs make sense, one after another.
+
+        Args:
+            session_id: whose.
+            answers: message-id and subscription of each.
 
         Raises:
             RemoteProtocolError: there is no such subscription, or it has no such message.
         """
-        self._answered(session_id, message_id, subscription)
+        answered: set[tuple[Subscriber, str]] = set()
+        for message_id, subscription in answers:
+            consumer, _ = self._answered(session_id, message_id, subscription)
+            if consumer is None or consumer.ack is AckMode.CLIENT:
+                continue  # a later one answers for it, too
+            if (consumer.subscriber, message_id) in answered:
+                raise violation(NO_SUCH_MESSAGE)
+            answered.add((consumer.subscriber, message_id))
 
     def ack(self, session_id: str, message_id: str, subscription: str | None) -> None:
         """ACK: the message was consumed; in the mode `client`, so were all before it.
 
         Raises:
-            RemoteProtocolError: as `check_answer`.
+            RemoteProtocolError: as `check_answers`.
         """
         consumer, message_ids = self._answered(session_id, message_id, subscription)
         if consumer is not None:
@@ -320,7 +336,7 @@ class Broker:
         """NACK: the message was not consumed, nor, in the mode `client`, any before it.
 
         Raises:
-            RemoteProtocolError: as `check_answer`.
+            RemoteProtocolError: as `check_answers`.
         """
         consumer, message_ids = self._answered(session_id, message_id, subscription)
         if consumer is not None:
@@ -366,8 +382,11 @@ class Broker:
             for each in own.values():
                 if each.consumer is not None and message_id in each.consumer.held:
                     return each.consumer, self._up_to(each.consumer, message_id)
-            if any(each.consumer is None for each in own.values()):
-                return None, []
+            if any(
+                each.consumer is None or each.consumer.ack is AckMode.CLIENT
+                for each in own.values()
+            ):
+                return None, []  # nothing kept it, or a later one has answered for it already
             raise violation(NO_SUCH_MESSAGE)
         found = own.get(subscription)
         if found is None:
@@ -426,3 +445,7 @@ class Broker:
         letter = Message(DEAD_LETTERS, message_id, headers, message.body)
         if not self._queues.put_for_oldest(DEAD_LETTERS, letter):
             self.dropped += 1
+
+
+def _size(headers: Headers, body: bytes) -> int:
+    return len(body) + sum(map(len, headers.values()))

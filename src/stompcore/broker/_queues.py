@@ -7,6 +7,7 @@ back to where it stood; a message that was given back too often is a dead letter
 from __future__ import annotations
 
 import heapq
+from collections.abc import Mapping
 
 from stompcore._codec import Message
 from stompcore._config import Limits
@@ -103,25 +104,31 @@ class Queues:
 
     # --- messages in ----------------------------------------------------------------------
 
-    def check(self, destination: str, size: int, count: int = 1) -> None:
-        """Whether there is room for `count` more messages of `size` bytes in all.
+    def check(self, wanted: Mapping[str, tuple[int, int]]) -> None:
+        """Whether there is room for all of these.
+
+        Args:
+            wanted: for each destination, how many messages, and their bytes in all.
 
         Raises:
             RemoteProtocolError: there is not.
         """
-        limits, queue = self._limits, self._queues.get(destination)
-        if queue is None:
-            if len(self._queues) >= limits.queues:
-                raise too_much("There are too many queues.")
-            messages, held = 0, 0
-        else:
-            messages, held = len(queue.ready) + queue.held, queue.size
-        if (
-            messages + count > limits.queue_messages
-            or held + size > limits.queue_size
-            or self._size + size > limits.queues_size
-        ):
-            raise too_much("The queue is full.")
+        limits = self._limits
+        new = sum(destination not in self._queues for destination in wanted)
+        if new and len(self._queues) + new > limits.queues:
+            raise too_much("There are too many queues.")
+        total = self._size + sum(size for _, size in wanted.values())
+        for destination, (count, size) in wanted.items():
+            queue = self._queues.get(destination)
+            messages, held = (
+                (0, 0) if queue is None else (len(queue.ready) + queue.held, queue.size)
+            )
+            if (
+                messages + count > limits.queue_messages
+                or held + size > limits.queue_size
+                or total > limits.queues_size
+            ):
+                raise too_much("The queue is full.")
 
     def put(self, destination: str, message: Message) -> None:
         """Keep a message that `check` had room for."""
@@ -139,7 +146,7 @@ class Queues:
         """
         while True:
             try:
-                self.check(destination, message_size(message))
+                self.check({destination: (1, message_size(message))})
             except RemoteProtocolError:
                 queue = self._queues.get(destination)
                 if queue is None or not queue.ready:
@@ -221,10 +228,9 @@ class Queues:
         return entries
 
     def forget(self, entry: Entry) -> None:
-        """A message was consumed, or given up."""
+        """A message was consumed, or given up. Its queue is tidied when its consumer leaves."""
         entry.is_out = False
         self._count(entry, -1)
-        self.tidy(entry.queue)
 
     def give_back(self, entry: Entry) -> None:
         """A message goes back to where it stood."""
