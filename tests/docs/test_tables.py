@@ -125,7 +125,7 @@ def test_every_table_of_states_is_drawn() -> None:
 
 def test_every_page_is_in_the_navigation() -> None:
     nav = (ROOT / "mkdocs.yml").read_text("utf-8").partition("\nnav:\n")[2]
-    listed = re.findall(r": ([\w-]+\.md)$", nav, re.MULTILINE)
+    listed = re.findall(r"^  - .*: ([\w-]+\.md)$", nav, re.MULTILINE)
     assert sorted(listed) == sorted(page.name for page in DOCS.glob("*.md"))
 
 
