@@ -54,7 +54,7 @@ def test_version() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((), ["serve", "token", "demo", "--version"]),
+        ((), ["serve", "control", "token", "demo", "--version"]),
         (
             ("serve",),
             [
@@ -62,7 +62,13 @@ def test_version() -> None:
                 *("--jwt-secret", "--jwt-public-key", "--jwks-url", "--no-auth"),
                 *("--jwt-algorithm", "--issuer", "--audience", "--leeway", "--origin"),
                 *("--heart-beat", "STOMPCORE_JWT_SECRET"),
+                *("--login-timeout", "--refresh-destination", "--no-refresh", "--drain-window"),
+                *("--health-path", "--metrics-path", "--no-metrics", "--control", "--log-format"),
             ],
+        ),
+        (
+            ("control",),
+            ["PATH", "sessions", "metrics", "health", "revoke", "pardon", "expire", "drain"],
         ),
         (("token",), ["--secret", "--subject", "--ttl"]),
         (("demo",), ["Usage:"]),

@@ -77,6 +77,17 @@ def check_line(err: str) -> str:
         (("serve", *GOOD, "--path", "ws"), "A path must start with /."),
         (("serve", *GOOD, "--tls-cert", "cert.pem"), "go together"),
         (("serve", *GOOD, "--tls-key", "key.pem"), "go together"),
+        (("serve", *GOOD, "--health-path", "up"), "A path must start with /."),
+        (("serve", *GOOD, "--metrics-path", ""), "A path must start with /."),
+        (("serve", *GOOD, "--metrics-path", "/healthz"), "are to be different"),
+        (("serve", *GOOD, "--metrics-path", "/ws"), "are to be different"),
+        (("serve", *GOOD, "--path", "/healthz", "--no-metrics"), "are to be different"),
+        (("serve", *GOOD, "--refresh-destination", ""), "Refresh_destination must be one line."),
+        (
+            ("serve", *GOOD, "--refresh-destination", "a\nb"),
+            "Refresh_destination must be one line.",
+        ),
+        (("serve", *GOOD, "--log-format", "xml"), "'xml'"),
         (("serve", "--jwt-secret", ""), "The key is empty."),
         (("serve", "--jwt-secret", "\udcff" * 40), "This key cannot be used with HS256."),
     ],
@@ -122,6 +133,17 @@ def test_bad_heart_beats(complain: Complain, value: str) -> None:
 @pytest.mark.parametrize("value", ["-1", "nan", "inf", "soon", ""])
 def test_bad_leeway(complain: Complain, value: str) -> None:
     assert "leeway" in complain("serve", *GOOD, "--leeway", value).lower()
+
+
+@pytest.mark.parametrize("option", ["--drain-window", "--login-timeout"])
+@pytest.mark.parametrize("value", ["-1", "nan", "inf", "soon", ""])
+def test_bad_seconds(complain: Complain, option: str, value: str) -> None:
+    sentence = complain("serve", *GOOD, option, value)
+    assert option.removeprefix("--") in sentence.lower().replace("_", "-")
+
+
+def test_nobody_logs_in_in_no_time(complain: Complain) -> None:
+    assert "'--login-timeout'" in complain("serve", *GOOD, "--login-timeout", "0")
 
 
 @pytest.mark.parametrize("name", ["none", "NONE", "", "RS256", "ES256", "EdDSA", "hs256", "rot13"])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+import urllib.error
+import urllib.request
 
 import jwt
 import pytest
 from tests.cli.conftest import KeyPair, jwk, published
-from tests.serving import PATIENCE, SECRET, RawClient, Serving, serving
+from tests.serving import PATIENCE, SECRET, RawClient, Serving, frame, serving
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
@@ -156,3 +158,90 @@ def test_no_auth(runtime: str) -> None:
         with RawClient(server.tcp) as client:
             assert client.connect(login="ada").command == "CONNECTED"
         server.wait_for_log("subject=ada")
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_login_timeout(runtime: str) -> None:
+    with serving("--runtime", runtime, "--login-timeout", "0.3") as server:
+        before = time.monotonic()
+        with RawClient(server.tcp) as client:
+            assert client.receive().headers["error-code"] == "login-timeout"
+        assert 0.2 < time.monotonic() - before < 5
+        assert answer(server, server.mint()) == "CONNECTED"
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize(
+    ("options", "destination"),
+    [((), "/auth/refresh"), (("--refresh-destination", "/topic/renew"), "/topic/renew")],
+)
+def test_where_a_session_is_renewed(
+    runtime: str, options: tuple[str, ...], destination: str
+) -> None:
+    with serving("--runtime", runtime, *options) as server, RawClient(server.tcp) as client:
+        connected = client.connect(server.mint(ttl=30.0))
+        assert connected.headers["token-refresh"] == destination
+        assert 20_000 < int(connected.headers["token-ttl"]) <= 30_000
+        token = server.mint(ttl=90.0)
+        client.send(frame("SEND", token, destination=destination, receipt="r"))
+        assert 80_000 < int(client.receive().headers["token-ttl"]) <= 90_000
+        refreshed = server.wait_for_log("refreshed ")
+        assert f"session={connected.headers['session']} subject=ada valid_until=" in refreshed
+
+
+def test_sessions_that_are_not_renewed() -> None:
+    with serving("--no-refresh") as server, RawClient(server.tcp) as client:
+        assert "token-refresh" not in client.connect(server.mint()).headers
+
+
+def page(server: Serving, path: str) -> tuple[int, str]:
+    host, port = server.address("ws")
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"http://{host}:{port}{path}", timeout=PATIENCE) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code, refused.read().decode()
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_pages(runtime: str) -> None:
+    with serving("--runtime", runtime) as server:
+        assert page(server, "/healthz") == (200, "ok\n")
+        status, metrics = page(server, "/metrics")
+        assert status == 200
+        assert "\nstompcore_connects_total 0\n" in metrics
+        assert answer(server, server.mint()) == "CONNECTED"
+        assert "\nstompcore_connects_total 1\n" in page(server, "/metrics")[1]
+        assert page(server, "/nowhere")[0] == 404
+
+
+def test_pages_elsewhere() -> None:
+    options = ("--health-path", "/up", "--metrics-path", "/admin/numbers")
+    with serving(*options) as server:
+        assert page(server, "/up") == (200, "ok\n")
+        assert page(server, "/admin/numbers")[0] == 200
+        assert (page(server, "/healthz")[0], page(server, "/metrics")[0]) == (404, 404)
+
+
+def test_no_metrics() -> None:
+    with serving("--no-metrics") as server:
+        assert page(server, "/healthz") == (200, "ok\n")
+        assert page(server, "/metrics")[0] == 404
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_drain_is_spread_over_its_window(runtime: str) -> None:
+    # A small server takes no longer than it needs: the ten are gone in a twentieth of a second.
+    options = ("--runtime", runtime, "--drain-window", "60")
+    with serving(*options, stop=False) as server:
+        clients = [RawClient(server.tcp) for _ in range(10)]
+        for client in clients:
+            assert client.connect(server.mint()).command == "CONNECTED"
+        before = time.monotonic()
+        server.process.terminate()
+        for client in clients:
+            with client:
+                assert client.receive().headers["error-code"] == "going-away"
+        assert time.monotonic() - before < 5

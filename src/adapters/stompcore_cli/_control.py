@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from stompcore_cli._errors import fail
@@ -92,14 +92,29 @@ def control(context: click.Context, path: str) -> None:
 @click.pass_obj
 def sessions(path: str, subject: str | None) -> None:
     """List the sessions: a table, or one JSON line each when piped."""
-    query = "" if subject is None else f"?{urlencode({'subject': subject})}"
+    wanted = {} if subject is None else {"subject": subject}
+    query = f"?{urlencode(wanted, errors='surrogateescape')}"
     _, text = _ask(path, "GET", f"/sessions{query}")
     listed = _member(path, text, "sessions")
     if not _is_terminal():
         for each in listed:
             click.echo(json.dumps(each))
         return
-    table = Table("session", "subject", "state", "token", "valid for", "subscriptions")
+    # What is to be typed again is never cut short.
+    table = Table(
+        Column(
+            "SESSION",
+            no_wrap=True,
+            min_width=max((len(each["session"]) for each in listed), default=0),
+        ),
+        Column("SUBJECT", overflow="fold"),
+        Column("STATE", no_wrap=True),
+        Column("JTI", overflow="fold"),
+        Column("VALID FOR", no_wrap=True),
+        Column("SUBSCRIPTIONS", justify="right"),
+        box=None,
+        pad_edge=False,
+    )
     now = time.time()
     for each in listed:
         table.add_row(
