@@ -349,6 +349,17 @@ def test_a_body_that_names_nobody(path: str, body: object) -> None:
     assert len(hub) == 4
 
 
+@pytest.mark.parametrize("path", ["/revoke", "/expire", "/pardon"])
+def test_a_token_names_nobody(path: str) -> None:
+    # By mistake; and a name would be logged.
+    token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl_-"
+    answered, commanded = ask(busy_hub(), request("POST", path, {"subject": token}))
+    assert answered.status == 400
+    assert answered.json["error"].startswith("That is a token.")
+    assert b"eyJ" not in answered.body
+    assert commanded is None
+
+
 @pytest.mark.parametrize(
     ("path", "body"), [("/expire", {"token_id": "t1"}), ("/pardon", {"session": "a1"})]
 )
