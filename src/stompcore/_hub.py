@@ -127,6 +127,10 @@ class Hub:
         """
         self._reached.add(session_id)
         self._drain(session_id, now)
+        session = self._sessions.get(session_id)
+        if session is not None and session.has_left:
+            # What it said waits for its handlers; what queues have is for those who can read it.
+            self.broker.pause(session_id)
         return self._settle(now)
 
     def is_holding_back(self, session_id: str) -> bool:

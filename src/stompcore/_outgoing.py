@@ -98,18 +98,25 @@ class SendQueue:
 class Receipts:
     """RECEIPTs in the order of the frames that asked for them, each after its work."""
 
-    __slots__ = ("_waiting",)
+    __slots__ = ("_size", "_waiting")
 
     def __init__(self) -> None:
         self._waiting: deque[tuple[Work, Frame]] = deque()
+        self._size = 0
 
     def __bool__(self) -> bool:
         return bool(self._waiting)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so many wait that no further work should be begun."""
+        return self._size >= TAKE_SIZE
 
     def expect(self, work: Work) -> None:
         """`work` has begun; if it wants a RECEIPT, that takes its place in the order now."""
         if work.receipt_id is not None:
             self._waiting.append((work, _receipt(work.receipt_id)))
+            self._size += _size(work.receipt_id)
 
     def done(self, work: Work, headers: Iterable[tuple[str, str]] = ()) -> list[Frame]:
         """`work` is finished: the RECEIPTs that may go out now, in order.
@@ -124,15 +131,23 @@ class Receipts:
                 break
         ready = []
         while self._waiting and self._waiting[0][0] is _DONE:
-            ready.append(self._waiting.popleft()[1])
+            receipt = self._waiting.popleft()[1]
+            self._size -= _size(receipt.headers["receipt-id"])
+            ready.append(receipt)
         return ready
 
     def clear(self) -> None:
         """Nobody gets one any more."""
         self._waiting.clear()
+        self._size = 0
 
 
 _DONE = Work()
+_OVERHEAD = 64  # what a RECEIPT that waits takes at least: a thousand of them are many
+
+
+def _size(receipt_id: str) -> int:
+    return len(receipt_id) + _OVERHEAD
 
 
 def _receipt(receipt_id: str, headers: Iterable[tuple[str, str]] = ()) -> Frame:

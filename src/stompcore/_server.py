@@ -77,7 +77,7 @@ class ServerSession(SpeakingSession):
     def wants_read(self) -> bool:
         """False while frames have to wait, and a frame's worth of bytes waits already."""
         return (
-            not (self._is_held or self._is_leaving or self.state in _PAUSED)
+            not (self._is_waiting or self.state in _PAUSED)
             or len(self._decoder) < self._config.limits.frame_size_before_login
         )
 
@@ -85,6 +85,16 @@ class ServerSession(SpeakingSession):
     def subscription_count(self) -> int:
         """How many subscriptions the peer has."""
         return len(self._subscriptions)
+
+    @property
+    def has_left(self) -> bool:
+        """Whether the peer will read nothing more, though what it said before still counts."""
+        return self._is_eof
+
+    @property
+    def _is_waiting(self) -> bool:
+        # RECEIPTs behind work that takes its time are kept, and must not pile up.
+        return self._is_held or self._is_leaving or self._receipts.is_full
 
     @property
     def is_judging(self) -> bool:
@@ -128,7 +138,7 @@ class ServerSession(SpeakingSession):
         self._is_eof = True
         if self.closing:
             self._gone()
-        elif self.state in _PAUSED or not (self._is_held or len(self._decoder)):
+        elif self.state in _PAUSED or self._is_leaving or not len(self._decoder):
             self._leave()
 
     def receive_garbage(self, detail: str, *, now: float) -> None:
@@ -150,7 +160,7 @@ class ServerSession(SpeakingSession):
         session is held) stay in the buffer.
         """
         while not self._events:
-            if self._is_held or self._is_leaving:
+            if self._is_waiting:
                 return None
             if self.state not in (ServerState.CONNECTING, ServerState.OPEN):
                 return None
@@ -243,13 +253,14 @@ class ServerSession(SpeakingSession):
 
         Returns:
             Whether it was queued: not for a session that has expired by `now` or is too slow
-            (either ends it) or is not open, nor for a subscription that it does not have.
+            (either ends it) or is not open, nor for a subscription that it does not have, nor to a
+            peer that has left.
         """
         self._advance(now)
         if self.state in _LIVE and self._now >= self._valid_until:
             self._expire(None, ExpiryPath.DELIVERY)
         target = self._subscriptions.get(subscription)
-        if self.state not in _LIVE or target is None:
+        if self.state not in _LIVE or target is None or self._is_eof:
             self._output.give_back(reference)
             return False
         assert self.version is not None

@@ -8,6 +8,7 @@ import pytest
 from tests.unit.server_peer import NO_BEATS, NOW, Tokens, connect, send, subscribe
 
 from stompcore import Access, Grant, Grants, Handlers, Hub, Identity, Limits, ServerConfig
+from stompcore.handlers import Call
 from stompcore.policy import Policy
 
 
@@ -104,3 +105,68 @@ def test_wildcards_made_to_be_expensive_cost_next_to_nothing(wildcards: tuple[st
     to = "/topic/" + ".".join("a" * 32)
     assert world.say("ann", *[send(to=to)] * 500) == b""
     assert b"MESSAGE\nsubscription:999\n" in world.say("ann", send(to=f"{to[:-1]}z"))
+
+
+class Slow:
+    """A handler that takes its time, for `/app/slow`, and the end of it."""
+
+    def __init__(self) -> None:
+        self.handlers = Handlers()
+        self.called = 0
+
+        @self.handlers.on("/app/slow")
+        async def slow(call: Call) -> None:
+            self.called += 1
+
+    def finish(self, world: World, *, at: float = NOW) -> int:
+        """Run every call that waits, one after another; how many there were."""
+        for count in range(1000):
+            job = world.hub.next_job()
+            if job is None:
+                return count
+            with pytest.raises(StopIteration):
+                job.run().send(None)
+            world.hub.finish(job, now=at)
+        raise AssertionError("it never ends")
+
+
+def test_B11_receipts_that_wait_for_slow_work_do_not_pile_up() -> None:
+    slow = Slow()
+    world = World(handlers=slow.handlers)
+    world.join("ann")
+    said = [send(b"", f"receipt:{number}") for number in range(1, 5000)]
+    assert world.say("ann", send(b"", "receipt:0", to="/app/slow"), *said) == b""
+    assert world.hub.snapshot().published < 1000
+    assert not world.sessions["ann"].wants_read
+    assert slow.finish(world) == 1
+    heard = world.hear("ann")
+    assert [line for line in heard.split(b"\n") if line.startswith(b"receipt-id:")] == [
+        b"receipt-id:%d" % number for number in range(5000)
+    ]
+
+
+def test_C2_a_peer_that_is_gone_takes_nothing_more_though_its_frames_still_wait() -> None:
+    slow = Slow()
+    world = World(handlers=slow.handlers, handler_backlog=2)
+    world.join("ann")
+    world.join("bob")
+    world.say("ann", subscribe(to="/queue/q"), *[send(to="/app/slow")] * 5)
+    world.vanish("ann")
+    world.say("bob", send(b"kept", to="/queue/q"))
+    assert world.hub.snapshot().queued_messages == 1
+    assert slow.finish(world) == 5
+    assert world.hub.snapshot().subscriptions == 0
+    assert b"\nkept\0" in world.say("bob", subscribe(to="/queue/q"))
+
+
+def test_C2_a_peer_that_is_gone_while_a_drain_waits_for_its_work_is_over_at_once() -> None:
+    slow = Slow()
+    world = World(handlers=slow.handlers)
+    world.join("ann")
+    world.say("ann", send(b"", "receipt:r", to="/app/slow"))
+    world.hub.drain(now=NOW, random=lambda: 0.0)
+    world.sessions["ann"].handle_timeout(now=NOW)
+    world.say("ann", send(b"too late"))
+    world.vanish("ann")
+    assert len(world.hub) == 0
+    assert slow.finish(world) == 1
