@@ -33,7 +33,7 @@ class Limits:
         headers: of one frame.
         header_line_size: in bytes.
         command_size: in bytes.
-        destination_size: in characters.
+        destination_size: of a destination, and of a subscription's id, in characters.
         subscriptions: of one session.
         transactions: open at once in one session; together they hold `frame_size` bytes at most.
         transaction_frames: of one transaction.

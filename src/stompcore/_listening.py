@@ -35,11 +35,13 @@ class Listening:
         limits: `subscriptions`.
     """
 
-    __slots__ = ("_by_key", "_limits")
+    __slots__ = ("_by_key", "_limits", "_taken")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._by_key: dict[str, ServerSubscription] = {}
+        # Those that the server has ended, the oldest first: the peer may not know it yet.
+        self._taken: dict[str, None] = {}
 
     def __len__(self) -> int:
         return len(self._by_key)
@@ -75,6 +77,7 @@ class Listening:
             ) from None
         subscription = ServerSubscription(key, wire_id, destination, ack)
         self._by_key[key] = subscription
+        self._taken.pop(key, None)
         return subscription
 
     def remove(self, headers: Headers) -> ServerSubscription:
@@ -104,8 +107,18 @@ class Listening:
 
     def end(self, key: str) -> bool:
         """The server ends one; whether there was such a subscription."""
-        return self._by_key.pop(key, None) is not None
+        if self._by_key.pop(key, None) is None:
+            return False
+        self._taken[key] = None
+        if len(self._taken) > self._limits.subscriptions:
+            del self._taken[next(iter(self._taken))]
+        return True
+
+    def was_taken(self, key: str | None) -> bool:
+        """Whether the server has ended this one, so that the peer may still speak of it."""
+        return key in self._taken
 
     def clear(self) -> None:
         """The session is over."""
         self._by_key.clear()
+        self._taken.clear()

@@ -298,7 +298,10 @@ class ServerSession(SpeakingSession):
                     self._take(sent(frame), headers)
                 case Command.SUBSCRIBE:
                     self._check_destination(headers)
+                    self._check_length(headers.get("id", ""), "A subscription's id")
                     self._emit(subscribed(self._subscriptions.add(headers), headers))
+                case Command.UNSUBSCRIBE if self._subscriptions.was_taken(headers.get("id")):
+                    self._answer(receipt_id)
                 case Command.UNSUBSCRIBE:
                     ended = self._subscriptions.remove(headers)
                     self._output.drop_messages(ended.key)
@@ -338,10 +341,13 @@ class ServerSession(SpeakingSession):
         self._judge(token, headers)
 
     def _check_destination(self, headers: Headers) -> None:
-        if len(headers["destination"]) > self._config.limits.destination_size:
+        self._check_length(headers["destination"], "A destination")
+
+    def _check_length(self, text: str, name: str) -> None:
+        if len(text) > self._config.limits.destination_size:
             raise RemoteProtocolError(
                 ErrorCode.LIMIT_EXCEEDED,
-                "A destination is longer than accepted.",
+                f"{name} is longer than accepted.",
                 close_code=CloseCode.POLICY_VIOLATION,
             )
 
@@ -452,6 +458,9 @@ class ServerSession(SpeakingSession):
 
     def _take(self, event: Sent | Acked | Nacked, headers: Headers) -> None:
         """Hand out an event now, or hold it for its transaction's COMMIT."""
+        if self._is_void(event):
+            self._answer(event.receipt_id)
+            return
         transaction = headers.get("transaction")
         if transaction is None:
             self._emit(event)
@@ -461,10 +470,15 @@ class ServerSession(SpeakingSession):
         self._receipts.expect(event)
         self.done(event, now=self._now)
 
+    def _is_void(self, event: Sent | Acked | Nacked) -> bool:
+        """Whether it answers for a subscription that we have ended: the frames have crossed."""
+        return not isinstance(event, Sent) and self._subscriptions.was_taken(event.subscription)
+
     def _handle_transaction(self, command: Command, headers: Headers) -> None:
         name, receipt_id = headers["transaction"], headers.get("receipt")
         if command is Command.COMMIT:
-            work = self._transactions.end(name)
+            held = self._transactions.end(name)
+            work = tuple(each for each in held if not self._is_void(each))
             self._emit(Committed(transaction=name, work=work, receipt_id=receipt_id))
             return
         if command is Command.BEGIN:
