@@ -46,7 +46,7 @@ class Limits:
         close_timeout: how long a session that is over may take to read why, in seconds.
         queues: how many there may be.
         queue_messages, queue_size: of one queue; the size in bytes.
-        queues_size: of all of them, in bytes.
+        queues_messages, queues_size: of all of them; the size in bytes.
         deliveries: how often a queue tries one message before it is a dead letter.
     """
 
@@ -70,6 +70,7 @@ class Limits:
     queues: int = 10_000
     queue_messages: int = 10_000
     queue_size: int = 16 * 1024 * 1024
+    queues_messages: int = 250_000
     queues_size: int = 256 * 1024 * 1024
     deliveries: int = 5
 

@@ -50,7 +50,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(to=st.sampled_from(QUEUES), size=st.integers(0, 20))
     def put(self, to: str, size: int) -> None:
         body = f"{len(self.sizes):06}"
-        self.sizes[body] = 6 + size
+        self.sizes[body] = len(body) + len("pad") + size
         self.broker.publish(to, Headers({"pad": "x" * size}), body.encode())
         self.ready[to].append(body)
 

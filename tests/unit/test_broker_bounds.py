@@ -126,11 +126,11 @@ def test_messages_of_a_queue_are_bounded_with_those_that_are_out() -> None:
 
 
 def test_bytes_of_a_queue_are_bounded_with_their_headers() -> None:
-    broker = Broker(Limits(queue_size=10))
+    broker = Broker(Limits(queue_size=16))
     put(broker, "12345")
     put(broker, "", colour="12345")
     assert refused(broker, "x") == "The queue is full."
-    assert waiting(broker) == (2, 10)
+    assert waiting(broker) == (2, 16)
 
 
 def test_bytes_of_all_queues_are_bounded() -> None:

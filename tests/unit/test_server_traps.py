@@ -170,3 +170,27 @@ def test_C2_a_peer_that_is_gone_while_a_drain_waits_for_its_work_is_over_at_once
     world.vanish("ann")
     assert len(world.hub) == 0
     assert slow.finish(world) == 1
+
+
+def test_a_message_that_is_all_names_of_headers_counts_with_them() -> None:
+    world = World(queue_size=100_000)
+    world.join("ann")
+    world.join("bob")
+    big = [f"{'n' * 1000}{number}:" for number in range(50)]
+    assert world.say("ann", send(b"", *big, to="/queue/q")) == b""
+    assert world.hub.snapshot().queued_size > 50_000
+    assert b"limit-exceeded" in world.say("ann", send(b"", *big, to="/queue/q"))
+    repeated = [f"same:{'v' * 1000}"] * 50
+    assert b"limit-exceeded" in world.say("bob", send(b"", *repeated, to="/queue/q"))
+
+
+def test_messages_of_all_queues_are_bounded_though_they_hold_nothing() -> None:
+    world = World(queues_messages=3)
+    world.join("ann")
+    world.join("bob")
+    assert world.say("ann", *[send(b"", to=f"/queue/{number}") for number in range(3)]) == b""
+    assert b"limit-exceeded" in world.say("ann", send(b"", to="/queue/3"))
+    assert world.hub.snapshot().queued_messages == 3
+    world.say("bob", subscribe("0", to="/queue/0"), subscribe("1", to="/queue/1"))
+    assert world.hub.snapshot().queued_messages == 1
+    assert world.say("bob", send(b"", to="/queue/3"), send(b"", to="/queue/3")) == b""

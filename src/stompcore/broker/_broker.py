@@ -13,7 +13,7 @@ from stompcore._headers import Headers, is_secret
 from stompcore._requests import NO_SUCH_MESSAGE
 from stompcore.broker._deliveries import DEAD_LETTERS, Delivery, Subscriber, violation
 from stompcore.broker._private import REPLY, TEMPORARY, USER, Temporaries, Users, parse_user
-from stompcore.broker._queues import Consumer, Entry, Queues
+from stompcore.broker._queues import Consumer, Entry, Queues, size_of
 from stompcore.broker._topics import TOPIC, Topics
 
 __all__ = ["Broker", "Sender"]
@@ -210,7 +210,7 @@ class Broker:
             elif destination.startswith(QUEUE):
                 self._check_queue(destination)
                 count, size = wanted.get(destination, (0, 0))
-                wanted[destination] = count + 1, size + _size(headers, body)
+                wanted[destination] = count + 1, size + size_of(headers, body)
             elif destination.startswith(USER):
                 parse_user(destination)
             elif not destination.startswith(REPLY):
@@ -445,7 +445,3 @@ class Broker:
         letter = Message(DEAD_LETTERS, message_id, headers, message.body)
         if not self._queues.put_for_oldest(DEAD_LETTERS, letter):
             self.dropped += 1
-
-
-def _size(headers: Headers, body: bytes) -> int:
-    return len(body) + sum(map(len, headers.values()))

@@ -13,14 +13,15 @@ from stompcore._codec import Message
 from stompcore._config import Limits
 from stompcore._errors import RemoteProtocolError
 from stompcore._events import AckMode
+from stompcore._headers import Headers
 from stompcore.broker._deliveries import Delivery, Subscriber, too_much
 
-__all__ = ["Consumer", "Entry", "Queue", "Queues", "message_size"]
+__all__ = ["Consumer", "Entry", "Queue", "Queues", "size_of"]
 
 
-def message_size(message: Message) -> int:
-    """About as many bytes as it holds on to."""
-    return len(message.body) + sum(map(len, message.headers.values()))
+def size_of(headers: Headers, body: bytes) -> int:
+    """About as many bytes as a message holds on to: it can be all headers, and those all name."""
+    return len(body) + sum(len(name) + len(value) for name, value in headers.pairs())
 
 
 class Entry:
@@ -32,7 +33,7 @@ class Entry:
         self.queue = queue
         self.sequence = sequence
         self.message = message
-        self.size = message_size(message)
+        self.size = size_of(message.headers, message.body)
         self.attempts = 0
         self.failures = 0
         self.is_out = False
@@ -88,6 +89,7 @@ class Queues:
         self._paused: set[str] = set()
         self._last_sequence = 0
         self._size = 0
+        self._messages = 0
 
     def __len__(self) -> int:
         return len(self._queues)
@@ -100,7 +102,7 @@ class Queues:
     @property
     def messages(self) -> int:
         """Messages that all of them hold."""
-        return sum(len(queue.ready) + queue.held for queue in self._queues.values())
+        return self._messages
 
     # --- messages in ----------------------------------------------------------------------
 
@@ -118,6 +120,7 @@ class Queues:
         if new and len(self._queues) + new > limits.queues:
             raise too_much("There are too many queues.")
         total = self._size + sum(size for _, size in wanted.values())
+        count_of_all = self._messages + sum(count for count, _ in wanted.values())
         for destination, (count, size) in wanted.items():
             queue = self._queues.get(destination)
             messages, held = (
@@ -127,6 +130,7 @@ class Queues:
                 messages + count > limits.queue_messages
                 or held + size > limits.queue_size
                 or total > limits.queues_size
+                or count_of_all > limits.queues_messages
             ):
                 raise too_much("The queue is full.")
 
@@ -146,7 +150,7 @@ class Queues:
         """
         while True:
             try:
-                self.check({destination: (1, message_size(message))})
+                self.check({destination: (1, size_of(message.headers, message.body))})
             except RemoteProtocolError:
                 queue = self._queues.get(destination)
                 if queue is None or not queue.ready:
@@ -265,6 +269,7 @@ class Queues:
     def _count(self, entry: Entry, sign: int) -> None:
         entry.queue.size += sign * entry.size
         self._size += sign * entry.size
+        self._messages += sign
 
     def _offer(self, consumer: Consumer) -> None:
         queue = consumer.queue
