@@ -253,6 +253,8 @@ class ServerEndpoint(_Endpoint):
         """Bytes for the stream."""
         chunks = self._drain()
         if self.state is EndpointState.OPEN and self.session.send_eof:
+            # A hub may have ended the session, at an instant that nothing has told us yet.
+            self._advance(self.session.now)
             self._send_close(self.session.close or Close())
             chunks += self._drain()
         return chunks

@@ -91,6 +91,19 @@ def test_the_close_waits_until_the_error_can_be_written() -> None:
     assert not server.send_eof  # the peer's Close comes over the same stream
 
 
+def test_a_session_that_others_end_has_all_the_time_to_say_close() -> None:
+    """A revocation, or a MESSAGE that comes too late, tells the session what time it is; no byte
+    has told the endpoint for long."""
+    server = connected_server()
+    server.session.end(ErrorCode.TOKEN_REVOKED, now=NOW + 1000)
+    assert closes(output(server)) == [Close(3003, "Token Revoked")]
+    assert (server.next_deadline(), server.deadline_reason()) == (NOW + 1005, Timer.CLOSE)
+    server.handle_timeout(now=NOW + 1001)
+    assert not server.closed
+    server.receive_data(BYE, now=NOW + 1001)
+    assert server.closed
+
+
 @pytest.mark.parametrize("end", ["close", "eof", "time-out"])
 def test_a_flooding_peer_is_drained_until_its_own_end(end: str) -> None:
     server = connected_server(verifier=UntilTen())
