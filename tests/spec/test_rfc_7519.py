@@ -56,7 +56,10 @@ def test_from_exp_on_nothing_is_accepted_and_nothing_is_sent() -> None:
         assert peer.hear()[0].command == "CONNECTED"
         peer.world.now = NOW + 59.999
         assert peer.ask(frame("BEGIN", f"transaction:{peer}", "receipt:r")) == receipt("r")
+    idle.is_reading = False
+    idle.world.hub.publish("/topic/a", b"not read in time", now=NOW + 59.999)
     idle.world.wait(0.001)
+    idle.is_reading = True
     listener.world.now = sender.world.now = NOW + 60
     listener.world.hub.publish("/topic/a", b"x", now=NOW + 60)
     sender.say(send(b"x", "receipt:late"))

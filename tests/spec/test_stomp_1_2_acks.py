@@ -217,12 +217,16 @@ def test_unsubscribe_ends_a_subscription_and_no_other() -> None:
     "UNSUBSCRIBE",
     "Once the subscription is removed the STOMP connections will no longer receive messages from"
     " that subscription.",
+    kept="nor what waited to be written; of a queue, it goes back",
 )
 def test_nothing_comes_after_unsubscribe() -> None:
     ann, bob = duet(V)
-    bob.say(frame("UNSUBSCRIBE", "id:0"))
-    ann.say(send())
-    assert bob.bodies() == []
+    bob.is_reading = False
+    ann.say(send(b"on its way"))
+    bob.say(frame("UNSUBSCRIBE", "id:0", "receipt:r"))
+    ann.say(send(b"too late"))
+    bob.is_reading = True
+    assert bob.raw() == receipt("r")
 
 
 @clause(

@@ -46,8 +46,14 @@ def test_a_transaction_is_done_whole_or_not_at_all() -> None:
     ann.say(send(b"once", to="/queue/a"))
     ack = frame("ACK", f"id:{bob.get().get('ack')}", "transaction:t")
     bob.error(BEGIN, ack, send(b"x", "transaction:t"), ack, COMMIT)
-    ann.say(subscribe("1", to="/queue/a"))
-    assert ann.bodies() == [b"once"]
+    ann.say(subscribe("1", "ack:client", to="/queue/a"))
+    message = ann.get()
+    assert message.body == b"once"
+    ack = frame("ACK", f"id:{message.get('ack')}", "transaction:t")
+    ann.error(BEGIN, ack, send(b"x", "transaction:t", to="no"), COMMIT)
+    carl = bob.world.connect(V)
+    carl.say(subscribe("1", to="/queue/a"))
+    assert carl.bodies() == [b"once"]
 
 
 @clause(
