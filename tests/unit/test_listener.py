@@ -14,6 +14,7 @@ from stompcore._errors import ErrorCode
 from stompcore._headers import Headers
 from stompcore._hub import Hub
 from stompcore._server import ServerSession
+from stompcore.handlers import Call, Handlers, Refused
 from stompcore.listener import (
     Level,
     Listener,
@@ -143,6 +144,29 @@ def test_a_bug_is_an_error_with_its_cause() -> None:
     (ended,) = lines_of(connect("broken"))
     assert (ended.level, type(ended.cause)) == (Level.ERROR, ZeroDivisionError)
     assert ended.fields["error_code"] == "internal-error"
+
+
+def test_a_handler_that_fails_is_named_with_whom_it_failed() -> None:
+    handlers = Handlers()
+
+    @handlers.on("/app/{what}")
+    def fail(call: Call) -> None:
+        if call.params["what"] == "refused":
+            raise Refused("Not you.")
+        raise ZeroDivisionError
+
+    who: dict[str, str | float] = {"session": "s1", "subject": "ada"}
+    send = b"SEND\ndestination:/app/%b\n\n\0"
+    _, ended = lines_of(
+        connect("ada"), send % b"broken", hub=Hub(CONFIG, verifier=Tokens(), handlers=handlers)
+    )
+    assert (ended.level, type(ended.cause)) == (Level.ERROR, ZeroDivisionError)
+    assert ended.fields.items() >= {**who, "error_code": "internal-error"}.items()
+    _, ended = lines_of(
+        connect("ada"), send % b"refused", hub=Hub(CONFIG, verifier=Tokens(), handlers=handlers)
+    )
+    assert (ended.level, ended.cause) == (Level.INFO, None)
+    assert ended.fields.items() >= {**who, "error_code": "access-denied"}.items()
 
 
 def test_tokens_that_somebody_else_judges() -> None:

@@ -232,10 +232,12 @@ def test_a_living_servers_is_not(runtime: Runtime, path: Path) -> None:
     runtime.run(body)
 
 
-@pytest.mark.parametrize("kind", ["file", "folder", "link", "nowhere", "too long"])
+@pytest.mark.parametrize("kind", ["file", "folder", "link", "nowhere", "too long", "empty"])
 def test_what_cannot_be_a_control_socket(runtime: Runtime, path: Path, kind: str) -> None:
-    where = path
+    where: Path | str = path
     match kind:
+        case "empty":
+            where = ""
         case "file":
             path.write_text("precious")
         case "folder":
@@ -258,6 +260,22 @@ def test_what_cannot_be_a_control_socket(runtime: Runtime, path: Path, kind: str
     runtime.run(body)
     assert sorted(path.parent.iterdir()) == before
     assert kind != "file" or path.read_text() == "precious"
+
+
+def test_a_server_that_is_too_busy_to_accept_is_alive(runtime: Runtime, path: Path) -> None:
+    async def body(runtime: Runtime) -> None:
+        async def enter() -> None:
+            async with runtime.serve(config=QUICK, control=path):
+                raise AssertionError("it listens")
+
+        with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as waiting:
+            busy.bind(str(path))
+            busy.listen(0)
+            waiting.connect(str(path))
+            await runtime.leaves_nothing(enter, raises=OSError)
+        assert path.exists()
+
+    runtime.run(body)
 
 
 def test_a_file_that_is_another_servers_by_now_stays(runtime: Runtime, path: Path) -> None:
