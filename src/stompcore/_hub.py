@@ -73,6 +73,7 @@ class Hub:
             policy or AllowEverything(),
             handlers or Handlers(),
             self._deliver,
+            self.revocations,
             self.counters,
             backlog=config.limits.handler_backlog,
         )
@@ -406,8 +407,8 @@ class Hub:
     def _deliver(self, deliveries: Iterable[Delivery], now: float) -> None:
         for each in deliveries:
             session = self._sessions.get(each.session_id)
-            if session is None:  # it has ended since the list was made
-                continue
+            if session is None or (session.closing and each.entry is None):
+                continue  # it has ended since the list was made
             self._reached.add(each.session_id)
             is_queued = session.deliver(
                 each.subscription,
@@ -418,7 +419,9 @@ class Hub:
             )
             if is_queued:
                 self.counters.delivered += 1
-            if session.closing:
-                self._ending.append(each.session_id)
             if not is_queued or session.bytes_queued >= TAKE_SIZE:
                 self.broker.pause(each.session_id)
+            if session.closing:
+                self._ending.append(each.session_id)
+                # At once: the rest of a transaction must not look for it a million times.
+                self.broker.drop(each.session_id, session.take_unsent())

@@ -8,6 +8,7 @@ too late ends the session with ERROR `Token Expired`. A SEND with a new token mo
 from __future__ import annotations
 
 import math
+from collections import deque
 
 from stompcore._auth import Identity, Rejected, Token, TokenVerifier, token_from_connect, validity
 from stompcore._codec import Message
@@ -41,6 +42,9 @@ from stompcore._timers import Timer
 __all__ = ["ServerSession"]
 
 _PAUSED = (ServerState.VERIFYING, ServerState.REFRESHING)
+# Each costs a signature, and the policy's word on every subscription.
+_MOST_REFRESHES = 20
+_REFRESHES_WITHIN = 10.0  # seconds
 _LIVE = (ServerState.OPEN, ServerState.REFRESHING)
 
 
@@ -72,6 +76,7 @@ class ServerSession(SpeakingSession):
         self._request: Headers = Headers()  # of the CONNECT or refresh that is being judged
         self._garbage: RemoteProtocolError | None = None
         self._is_held = False
+        self._refreshed_at: deque[float] = deque(maxlen=_MOST_REFRESHES)
 
     @property
     def wants_read(self) -> bool:
@@ -360,6 +365,14 @@ class ServerSession(SpeakingSession):
             raise RemoteProtocolError(
                 ErrorCode.PROTOCOL_VIOLATION, "A token cannot be part of a transaction."
             )
+        refreshes = self._refreshed_at
+        if len(refreshes) == _MOST_REFRESHES and self._now - refreshes[0] < _REFRESHES_WITHIN:
+            raise RemoteProtocolError(
+                ErrorCode.LIMIT_EXCEEDED,
+                "Too many tokens.",
+                close_code=CloseCode.POLICY_VIOLATION,
+            )
+        refreshes.append(self._now)
         token = token_from_connect(headers)
         if token is None and frame.body:
             # No text at all is no token either; what it is, the verifier says.

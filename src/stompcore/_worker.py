@@ -18,6 +18,7 @@ from stompcore._events import (
     Work,
 )
 from stompcore._headers import Headers
+from stompcore._revocations import Revocations
 from stompcore._server import ServerSession
 from stompcore.broker import Broker, Delivery, Sender
 from stompcore.handlers import Call, Handlers, Job, Refused
@@ -32,6 +33,7 @@ class Worker:
     Args:
         broker, policy, handlers: whom to ask.
         deliver: hands deliveries to their sessions, at the instant that it is given.
+        revocations: what of its tokens does not count any more.
         counters: of the server.
         backlog: see `Limits.handler_backlog`.
     """
@@ -42,6 +44,7 @@ class Worker:
         policy: Policy,
         handlers: Handlers,
         deliver: Callable[[Sequence[Delivery], float], None],
+        revocations: Revocations,
         counters: Counters,
         *,
         backlog: int,
@@ -51,6 +54,7 @@ class Worker:
         self._policy = policy
         self._handlers = handlers
         self._deliver = deliver
+        self._revocations = revocations
         self._counters = counters
 
     def do(self, session: ServerSession, event: Work, now: float) -> None:
@@ -202,15 +206,23 @@ class Worker:
                 identity=session.identity,
                 session_id=session.session_id,
             )
-            if self.calls.add(PendingCall(session, work, index == last_call, call, handler)):
-                self._go_on(session.session_id, now)
+            is_its_turn = self.calls.add(
+                PendingCall(session, work, index == last_call, call, handler)
+            )
+            if is_its_turn and not self._go_on(session.session_id, now):
+                return  # the peer was told that its work has failed: so has the rest of it
         if last_call < 0:
             session.done(work, now=now)
 
     # --- handlers -------------------------------------------------------------------------
 
-    def _go_on(self, session_id: str, now: float) -> None:
-        """Begin the calls of a session whose turn it is, until one takes its time."""
+    def _go_on(self, session_id: str, now: float) -> bool:
+        """Begin the calls of a session whose turn it is, until one takes its time.
+
+        Returns:
+            Whether none has failed.
+        """
+        is_fine = True
         while (pending := self.calls.current(session_id)) is not None:
             error: Exception | None = None
             try:
@@ -219,23 +231,27 @@ class Worker:
                     break
             except Exception as raised:  # the application's bug must not end the server
                 error = raised
-            self._finish(pending, error, now)
+            is_fine = self._finish(pending, error, now) and is_fine
+        return is_fine
 
     def _look_at(self, pending: PendingCall, now: float) -> None:
         """Whether a call that may have waited can still be made.
 
         Raises:
             RemoteProtocolError: the session has expired, was ended, or may not do this any more.
+            Rejected: its token was revoked after the peer had left.
         """
         session = pending.session
+        assert session.identity is not None
         if now >= session.valid_until:
             session.handle_timeout(now=now)  # nobody may have looked at its timer yet
             raise RemoteProtocolError(ErrorCode.TOKEN_EXPIRED)
         if session.error is not None:
             raise RemoteProtocolError(session.error)
+        self._revocations.check(session.identity)
         self._require(session, Access.SEND, pending.call.destination)
 
-    def _finish(self, pending: PendingCall, error: Exception | None, now: float) -> None:
+    def _finish(self, pending: PendingCall, error: Exception | None, now: float) -> bool:
         session, work = pending.session, pending.work
         self.calls.finish(session.session_id)
         if error is None:
@@ -255,6 +271,7 @@ class Worker:
             case _:
                 answer = RemoteProtocolError(ErrorCode.INTERNAL_ERROR)
                 session.fail_work(work, answer, now=now, cause=error)
+        return error is None
 
     def _take_effect(self, session: ServerSession, call: Call, now: float) -> None:
         """Send what a handler has said, all of it or nothing.

@@ -8,12 +8,13 @@ what has to be looked up elsewhere belongs into the identity's claims when the t
 from __future__ import annotations
 
 import enum
+import itertools
 from collections.abc import Collection, Iterable
 from typing import Any, Protocol
 from urllib.parse import unquote
 
 from stompcore._auth import Identity
-from stompcore._destinations import covers, is_pattern, split
+from stompcore._destinations import ANY, MANY, covers, is_pattern, split
 from stompcore._errors import LocalProtocolError
 
 __all__ = ["Access", "AllowEverything", "Grant", "Grants", "Policy", "roles_of", "scopes_of"]
@@ -111,13 +112,15 @@ class Grant:
         self.roles = frozenset(roles)
         self.subjects = None if subjects is None else frozenset(subjects)
         self._words = _words(pattern)
+        wild = {ANY, MANY, _SUBJECT}
+        self._prefix = tuple(itertools.takewhile(lambda word: word not in wild, self._words))
 
     def __repr__(self) -> str:
         return f"Grant({self.pattern!r}, {', '.join(sorted(each.value for each in self.access))})"
 
     def fits(self, identity: Identity, access: Access, words: tuple[str, ...]) -> bool:
         """Whether this grant allows it. A wildcard subscription must lie wholly within."""
-        if access not in self.access:
+        if access not in self.access or words[: len(self._prefix)] != self._prefix:
             return False
         if self.subjects is not None and identity.subject not in self.subjects:
             return False

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.server_peer import NO_BEATS, NOW, Tokens, connect, send, subscribe
+from tests.unit.server_peer import NO_BEATS, NOW, Tokens, connect, frame, send, subscribe
 
 from stompcore import Access, Grant, Grants, Handlers, Hub, Identity, Limits, ServerConfig
-from stompcore.handlers import Call
+from stompcore.handlers import Call, Refused
 from stompcore.policy import Policy
 
 
@@ -194,3 +194,74 @@ def test_messages_of_all_queues_are_bounded_though_they_hold_nothing() -> None:
     world.say("bob", subscribe("0", to="/queue/0"), subscribe("1", to="/queue/1"))
     assert world.hub.snapshot().queued_messages == 1
     assert world.say("bob", send(b"", to="/queue/3"), send(b"", to="/queue/3")) == b""
+
+
+def test_refreshes_are_bounded_in_time() -> None:
+    world = World()
+    world.join("ann", "ann@2000")
+    refresh = frame("SEND", "destination:/auth/refresh", "passcode:ann@2000")
+    world.say("ann", *[refresh] * 10)
+    world.say("ann", *[refresh] * 10, at=NOW + 9)
+    world.say("ann", *[refresh] * 10, at=NOW + 10)
+    assert world.hub.snapshot().refreshes["accepted"] == 30
+    assert b"limit-exceeded" in world.say("ann", refresh, at=NOW + 11)
+
+
+def test_a_transaction_that_ends_its_own_session_costs_no_more_than_its_frames() -> None:
+    # Each of a thousand messages was held out to each of a thousand subscriptions of the dead.
+    world = World(send_backlog=100_000)
+    world.join("ann")
+    world.join("bob")
+    world.say("ann", *[subscribe(str(number)) for number in range(1000)])
+    world.say("bob", subscribe())
+    held = [send(b"", "transaction:t")] * 1000
+    said = world.say(
+        "ann", frame("BEGIN", "transaction:t"), *held, frame("COMMIT", "transaction:t")
+    )
+    assert b"slow-consumer" in said
+    assert world.hub.snapshot().delivered < 5000
+    assert world.hear("bob").count(b"MESSAGE\n") == 1000  # all of it, all the same
+
+
+def test_B18_a_transaction_of_which_a_handler_refuses_a_part_does_not_go_on() -> None:
+    handlers = Handlers()
+
+    @handlers.on("/app/no")
+    def no(call: Call) -> None:
+        raise Refused("No.")
+
+    world = World(handlers=handlers)
+    world.join("ann")
+    world.join("bob")
+    world.say("bob", subscribe())
+    parts = [send(b"", "transaction:t", to=to) for to in ("/app/no", "/topic/a")]
+    said = world.say(
+        "ann", frame("BEGIN", "transaction:t"), *parts, frame("COMMIT", "transaction:t")
+    )
+    assert said.startswith(b"ERROR\nmessage:Access Denied\n")
+    assert world.hear("bob") == b""
+
+
+def test_D6_a_call_that_waits_is_not_made_once_its_user_has_left_and_was_revoked() -> None:
+    slow = Slow()
+    world = World(handlers=slow.handlers)
+    world.join("ann")
+    world.say("ann", *[send(to="/app/slow")] * 3)
+    world.vanish("ann")
+    world.hub.revoke(subject="ann", now=NOW)
+    assert slow.finish(world) == 1
+    assert slow.called == 1
+
+
+def test_a_reply_goes_to_no_longer_destination_than_a_frame_may_name() -> None:
+    handlers = Handlers()
+
+    @handlers.on("/app/echo")
+    def echo(call: Call) -> None:
+        call.reply(call.body)
+
+    world = World(handlers=handlers)
+    world.join("ann")
+    said = world.say("ann", send(b"", f"reply-to:/queue/{'q' * 5000}", to="/app/echo"))
+    assert b"limit-exceeded" in said
+    assert world.hub.snapshot().queues == 0

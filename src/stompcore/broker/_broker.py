@@ -11,7 +11,7 @@ from stompcore._config import Limits
 from stompcore._events import AckMode
 from stompcore._headers import Headers, is_secret
 from stompcore._requests import NO_SUCH_MESSAGE
-from stompcore.broker._deliveries import DEAD_LETTERS, Delivery, Subscriber, violation
+from stompcore.broker._deliveries import DEAD_LETTERS, Delivery, Subscriber, too_much, violation
 from stompcore.broker._private import REPLY, TEMPORARY, USER, Temporaries, Users, parse_user
 from stompcore.broker._queues import Consumer, Entry, Queues, size_of
 from stompcore.broker._topics import TOPIC, Topics
@@ -205,6 +205,8 @@ class Broker:
         wanted: dict[str, tuple[int, int]] = {}
         for destination, headers, body in messages:
             self._forwarded(headers, sender)
+            if len(destination) > self._limits.destination_size:
+                raise too_much("A destination is longer than accepted.")
             if destination.startswith(TOPIC):
                 self._topics.check(destination)
             elif destination.startswith(QUEUE):
