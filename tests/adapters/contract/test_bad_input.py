@@ -14,11 +14,12 @@ from typing import Any
 import jwt
 import pytest
 from tests.adapters.contract.conftest import Tls
-from tests.adapters.contract.peers import connect_frame, peer
+from tests.adapters.contract.peers import connect_frame, ended, peer
 from tests.adapters.contract.runtime import Runtime
 from tests.adapters.contract.tokens import KEY, mint
 from tests.adapters.contract.world import QUICK, ROOM, collect, port, url
 
+from stompcore import ServerConfig
 from stompcore.pyjwt import JWTVerifier
 
 OTHER_KEY = "another secret of more than thirty-two bytes"
@@ -150,6 +151,47 @@ def test_handshakes(runtime: Runtime, data: bytes, status: int) -> None:
             answer = await raw.read_all()
             assert answer.startswith(f"HTTP/1.1 {status} ".encode())
             await raw.close()
+
+    runtime.run(body)
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [("https://good.example", 101), ("https://evil.example", 403), (None, 101)],
+    ids=["allowed", "not allowed", "no browser"],
+)
+def test_origins(runtime: Runtime, origin: str | None, status: int) -> None:
+    """A page of somebody else's cannot use its reader's connection; what is no browser can."""
+
+    async def body(runtime: Runtime) -> None:
+        config = ServerConfig(origins=["https://good.example"])
+        async with runtime.serve(config=config) as server:
+            raw = await runtime.dial(port(server, "ws"))
+            line = "" if origin is None else f"Origin: {origin}\r\n"
+            await raw.send(HANDSHAKE[:-2] + line.encode() + b"\r\n")
+            answer = b""
+            while b"\r\n\r\n" not in answer:
+                chunk = await raw.receive()
+                assert chunk, answer
+                answer += chunk
+            assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+            if status != 101:
+                await raw.read_all()  # which comes to its end
+            await raw.close()
+
+    runtime.run(body)
+
+
+def test_no_login_over_websocket(runtime: Runtime) -> None:
+    """The handshake is in time; what should come behind it is not."""
+
+    async def body(runtime: Runtime) -> None:
+        async with with_neighbour(runtime) as server:
+            mine = await peer(runtime, server, "ws")
+            began_at = time.monotonic()
+            assert await ended(mine) == "login-timeout"
+            assert time.monotonic() - began_at < QUICK.limits.login_timeout + 1.0
+            assert mine.close == (3008, "Login Timeout")
 
     runtime.run(body)
 

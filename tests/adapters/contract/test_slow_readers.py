@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from tests.adapters.contract.peers import subscriber
+from tests.adapters.contract.peers import ended, subscriber
 from tests.adapters.contract.runtime import Runtime
 from tests.adapters.contract.tokens import mint
 from tests.adapters.contract.world import ROOM, collect, resident, url
@@ -55,19 +55,43 @@ def test_too_many_bytes(runtime: Runtime, transport: str) -> None:
     runtime.run(body)
 
 
-def test_for_too_long(runtime: Runtime) -> None:
+def test_for_too_long(runtime: Runtime, transport: str) -> None:
     async def body(runtime: Runtime) -> None:
         limits = config(send_backlog=1 << 30, send_backlog_timeout=0.3, close_timeout=0.2)
         async with (
             runtime.serve(config=limits) as server,
             runtime.connect(url(server, "ws"), token=mint("publisher")) as publisher,
         ):
-            await subscriber(runtime, server, "tcp")
+            await subscriber(runtime, server, transport)
             for _ in range(150):
                 await publisher.send(ROOM, BODY)
             await runtime.until(lambda: len(server.hub) == 1)
+            assert server.hub.snapshot().slow_consumers == 1
             await runtime.until(lambda: len(server.connections) == 1)
             await publisher.send(ROOM, "still here")
+
+    runtime.run(body)
+
+
+def test_who_reads_on_hears_why(runtime: Runtime, transport: str) -> None:
+    """The ERROR is not behind what it could not read in time, but in its place."""
+
+    async def body(runtime: Runtime) -> None:
+        limits = config(send_backlog=256 * 1024, close_timeout=3.0)
+        async with runtime.serve(config=limits) as server:
+            sloth = await subscriber(runtime, server, transport)
+            sent = 0
+            while len(server.hub):
+                server.publish(ROOM, BODY + str(sent).encode())
+                sent += 1
+                await runtime.sleep(0)
+                assert sent < 1000, "it was never cut off"
+            assert await ended(sloth) == "slow-consumer"
+            if transport == "ws":
+                assert sloth.close == (1008, "Slow Consumer")
+            numbers = [int(text.rpartition("x")[2]) for text in sloth.bodies()]
+            assert numbers == list(range(len(numbers)))
+            assert len(numbers) < sent
 
     runtime.run(body)
 

@@ -7,7 +7,10 @@ import asyncio
 import pytest
 from tests.adapters.contract import test_bad_input as bad_input
 from tests.adapters.contract import test_cancellation as cancellation
+from tests.adapters.contract import test_draining as draining
+from tests.adapters.contract import test_handlers as handlers
 from tests.adapters.contract import test_lifecycle as lifecycle
+from tests.adapters.contract import test_queues as queues
 from tests.adapters.contract import test_serving as serving
 from tests.adapters.contract import test_wire as wire
 from tests.adapters.contract.conftest import Tls
@@ -66,3 +69,15 @@ def test_drain(runtime: Runtime, transport: str) -> None:
 
 def test_who_comes_at_the_last_moment(runtime: Runtime, tls: Tls) -> None:
     serving.test_who_comes_at_the_last_moment(runtime, True, tls)
+
+
+def test_a_drain_lets_handlers_finish(runtime: Runtime, transport: str) -> None:
+    handlers.test_a_drain_lets_them_finish(runtime, transport)
+
+
+def test_five_megabytes_flow(runtime: Runtime, transport: str) -> None:
+    queues.test_five_megabytes_flow(runtime, transport, False)
+
+
+def test_a_drain_that_is_cancelled(runtime: Runtime, transport: str) -> None:
+    draining.test_cancelled_in_the_middle(runtime, transport)
