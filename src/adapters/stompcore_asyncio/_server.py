@@ -20,6 +20,7 @@ from stompcore.control import Commanded, ControlEndpoint
 from stompcore.driver import EpochClock, Pump
 from stompcore.handlers import Job
 from stompcore.listener import Address, Listener, LogLine, log_lines, open_machine
+from stompcore_asyncio._turns import Turns
 from stompcore_asyncio._unix import ControlSocket
 
 __all__ = ["Server", "serve"]
@@ -43,6 +44,7 @@ class _Connection(asyncio.Protocol):
         self._is_websocket = is_websocket
         self._is_blocked = False
         self._is_reading = True
+        self._is_lost = False
         self._flush_handle: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -64,6 +66,7 @@ class _Connection(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._is_lost = True
         self.pump.eof()
         self._server.forget(self)
         self._process()
@@ -145,9 +148,13 @@ class _Connection(asyncio.Protocol):
 
     def _on_timer(self) -> None:
         self._timer = None
-        self.pump.timer()
-        self._process()
-        self.schedule_flush()
+        self._server.turns.add(self._on_turn)
+
+    def _on_turn(self) -> None:
+        if not self._is_lost:
+            self.pump.timer()
+            self._process()
+            self.schedule_flush()
 
 
 class _ControlConnection(_Connection):
@@ -198,6 +205,7 @@ class Server:
 
     async def __aenter__(self) -> Server:
         self.loop = asyncio.get_running_loop()
+        self.turns = Turns(self.loop)
         self.clock = EpochClock(self.loop.time, time.time)
         try:
             if self._websocket is not None:
