@@ -40,7 +40,7 @@ def test_a_session_outlives_its_first_token(runtime: Runtime, transport: str) ->
     """Who refreshes in time misses nothing; who does not is cut off at the very moment."""
 
     async def body(runtime: Runtime) -> None:
-        async with runtime.serve(config=QUICK) as server, runtime.background() as background:
+        async with runtime.serve(config=PATIENT) as server, runtime.background() as background:
             expires_at = time.time() + 0.8
             careful = await logged_in(runtime, server, transport, "careful", exp=expires_at)
             careless = await logged_in(runtime, server, transport, "careless", exp=expires_at)
