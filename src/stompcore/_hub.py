@@ -63,15 +63,17 @@ class Hub:
         id_prefix: str = "",
     ) -> None:
         self.config = config
-        self.broker = broker or Broker(config.limits, id_prefix=id_prefix, reply_key=reply_key)
+        if broker is None:  # one that nobody listens to counts as False
+            broker = Broker(config.limits, id_prefix=id_prefix, reply_key=reply_key)
+        self.broker = broker
         self.revocations = Revocations()
         self.counters = Counters()
         self.is_draining = False
         self._verifier = None if verifier is None else GuardedVerifier(verifier, self.revocations)
         self._worker = Worker(
             self.broker,
-            policy or AllowEverything(),
-            handlers or Handlers(),
+            AllowEverything() if policy is None else policy,
+            Handlers() if handlers is None else handlers,
             self._deliver,
             self.revocations,
             self.counters,

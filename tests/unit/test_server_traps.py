@@ -8,6 +8,7 @@ import pytest
 from tests.unit.server_peer import NO_BEATS, NOW, Tokens, connect, frame, send, subscribe
 
 from stompcore import Access, Grant, Grants, Handlers, Hub, Identity, Limits, ServerConfig
+from stompcore.broker import Broker
 from stompcore.handlers import Call, Refused
 from stompcore.policy import Policy
 
@@ -265,3 +266,9 @@ def test_a_reply_goes_to_no_longer_destination_than_a_frame_may_name() -> None:
     said = world.say("ann", send(b"", f"reply-to:/queue/{'q' * 5000}", to="/app/echo"))
     assert b"limit-exceeded" in said
     assert world.hub.snapshot().queues == 0
+
+
+def test_a_broker_that_is_given_is_used_though_nobody_listens_to_it_yet() -> None:
+    broker = Broker()
+    assert not broker
+    assert Hub(ServerConfig(), broker=broker).broker is broker
