@@ -312,7 +312,7 @@ def test_who_has_not_even_begun_is_cancelled_too(runtime: Runtime) -> None:
                     mine = await logged_in(runtime, server, "tcp")
                     cancel = background.start(server.drain)
                     await runtime.until(lambda: server.is_draining)
-                    await runtime.sleep(0)
+                    await runtime.sleep(0.01)  # now it waits for the peer
                     cancel()
                     for _ in range(turns):  # noqa: B023
                         await runtime.sleep(0)

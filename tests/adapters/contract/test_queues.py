@@ -160,6 +160,28 @@ def test_what_never_left_goes_to_the_next(runtime: Runtime, transport: str) -> N
     runtime.run(body)
 
 
+@pytest.mark.parametrize("ack", ["auto", "client"])
+def test_what_a_revoked_consumer_never_got(runtime: Runtime, transport: str, ack: str) -> None:
+    """It was on its way to the network, and must not leave on a token that is worth nothing."""
+
+    async def body(runtime: Runtime) -> None:
+        async with runtime.serve(config=CONFIG) as server:
+            first = await logged_in(runtime, server, transport, "first")
+            await first.hear("0", JOBS, ack=ack)
+            for number in range(5):
+                server.publish(JOBS, str(number).encode())
+            server.revoke(subject="first")
+            assert await ended(first) == "token-revoked"
+            assert first.bodies() == []
+            second = await logged_in(runtime, server, transport, "second")
+            await second.hear("0", JOBS)
+            assert await second.messages(5) == [str(number) for number in range(5)]
+            assert not any(is_redelivered(second))
+            await second.raw.close()
+
+    runtime.run(body)
+
+
 def test_who_does_not_read_is_cut_and_the_next_has_it_all(runtime: Runtime) -> None:
     """What is left in a queue waits for its consumer for ever; any other message does not."""
 
