@@ -301,18 +301,25 @@ def test_who_has_not_even_begun_is_cancelled_too(runtime: Runtime) -> None:
     """The calls come in the very turns of the loop in which the drain is cut short."""
 
     async def body(runtime: Runtime) -> None:
-        for turns in range(5):
+        config = ServerConfig(
+            heart_beat=CONFIG.heart_beat,
+            limits=Limits(close_timeout=0.1),
+            drain_window=0.1,  # nobody is told within
+            drain_rate=0.1,
+        )
+        for turns in range(3):
             application = Application(runtime)
 
             async def live() -> None:
                 async with (
-                    runtime.serve(config=CONFIG, handlers=application.handlers) as server,  # noqa: B023
+                    runtime.serve(config=config, handlers=application.handlers) as server,  # noqa: B023
                     runtime.background() as background,
                 ):
                     mine = await logged_in(runtime, server, "tcp")
                     cancel = background.start(server.drain)
                     await runtime.until(lambda: server.is_draining)
-                    await runtime.sleep(0.01)  # now it waits for the peer
+                    for _ in range(5):
+                        await runtime.sleep(0)  # now it waits for the peer
                     cancel()
                     for _ in range(turns):  # noqa: B023
                         await runtime.sleep(0)
