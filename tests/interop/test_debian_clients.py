@@ -365,3 +365,78 @@ def test_heart_beats(server: Serving, destination: str, kind: str) -> None:
         assert beats["received"] >= 2
         ada.confirm("send", destination=destination, body=b"still here")
         ada.leave(server)
+
+
+def queue_of(destination: str) -> str:
+    return destination.replace("/topic/", "/queue/")
+
+
+def subscription(kind: str, ack: str) -> dict[str, str]:
+    """Headers; in 1.0, a subscription needs no id."""
+    return {"ack": ack} if kind.endswith("1.0") else {"ack": ack, "id": "7"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_queue_keeps_what_nobody_has_acknowledged(
+    server: Serving, destination: str, kind: str
+) -> None:
+    name = queue_of(destination)
+    with using(kind, kind) as (ada, bob):
+        ada.log_in(server, "ada")
+        bob.log_in(server, "bob")
+        bodies = [b"one", "zwei, größer als ASCII".encode(), b"three"]
+        for body in bodies:
+            ada.confirm("send", destination=name, body=body)
+        bob.confirm("subscribe", destination=name, headers=subscription(kind, "client"))
+        seen = [bob.hear(name, body) for body in bodies]
+        assert not any("redelivered" in each.headers for each in seen)
+        bob.confirm("ack", message=seen[1].headers["message-id"])  # and so the first one, too
+        bob.leave(server)
+
+        ada.confirm("subscribe", destination=name, headers=subscription(kind, "auto"))
+        assert ada.hear(name, b"three").headers["redelivered"] == "true"
+        ada.confirm("send", destination=name, body=b"four")
+        assert "redelivered" not in ada.hear(name, b"four").headers
+        ada.leave(server)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_consumers_of_a_queue_take_turns(server: Serving, destination: str, kind: str) -> None:
+    name = queue_of(destination)
+    with using(kind, kind) as users:
+        for user in users:
+            user.log_in(server, "ada")
+            user.confirm("subscribe", destination=name, headers=subscription(kind, "auto"))
+        for body in (b"1", b"2", b"3", b"4"):
+            users[0].confirm("send", destination=name, body=body)
+        for body in (b"1", b"3"):
+            users[0].hear(name, body)
+        for body in (b"2", b"4"):
+            users[1].hear(name, body)
+        for user in users:
+            user.leave(server)
+
+
+# php-stomp, too, which is never sent one frame directly behind another here.
+@pytest.mark.parametrize("kind", ["ruby-1.1", "ruby-1.2", "perl-1.1", "perl-1.2", "php-1.1"])
+def test_what_is_nacked_comes_again(server: Serving, destination: str, kind: str) -> None:
+    name = queue_of(destination)
+    with using(kind, kind) as (ada, bob):
+        ada.log_in(server, "ada")
+        bob.log_in(server, "bob")
+        bob.confirm("subscribe", destination=name, headers=subscription(kind, "client-individual"))
+        ada.confirm("send", destination=name, body=b"one")
+        one = bob.hear(name, b"one")
+        assert bob.do("nack", message=one.headers["message-id"]).command == ""
+        assert bob.hear(name, b"one").headers["redelivered"] == "true"
+        ada.confirm("send", destination=name, body=b"two")
+        two = bob.hear(name, b"two")
+        bob.confirm("ack", message=two.headers["message-id"])  # that one alone
+        bob.leave(server)
+
+        # A RECEIPT would stand directly beside the MESSAGE.
+        ada.do("subscribe", destination=name, headers=subscription(kind, "auto"))
+        assert ada.hear(name, b"one").headers["redelivered"] == "true"
+        ada.do("send", destination=name, body=b"three")
+        ada.hear(name, b"three")
+        ada.leave(server)
