@@ -179,7 +179,10 @@ _JTI = click.option("--jti", metavar="ID", help="The token with this `jti`.")
 @_JTI
 @click.pass_obj
 def revoke(path: str, session: str | None, subject: str | None, jti: str | None) -> None:
-    """End sessions for good: their tokens do not count any more, and a login is needed."""
+    """End sessions, with `Token Revoked`: their users have to log in again.
+
+    With --subject or --jti, the tokens that there are do not count any more either.
+    """
     whom = _whom(session=session, subject=subject, token_id=jti)
     _, text = _ask(path, "POST", "/revoke", whom)
     _say(path, text, "ended", "One session was ended.", "{} sessions were ended.")
