@@ -272,3 +272,16 @@ def test_a_broker_that_is_given_is_used_though_nobody_listens_to_it_yet() -> Non
     broker = Broker()
     assert not broker
     assert Hub(ServerConfig(), broker=broker).broker is broker
+
+
+def test_C2_a_peer_that_is_gone_waits_for_no_judgement_of_a_token_it_sent_before() -> None:
+    slow = Slow()
+    world = World(handlers=slow.handlers, handler_backlog=1)
+    world.join("ann", "ann@2000")
+    world.hub._sessions["ann"]._verifier = None  # from now on somebody else judges, later
+    refresh = frame("SEND", "destination:/auth/refresh", "passcode:ann@3000")
+    world.say("ann", *[send(to="/app/slow")] * 2, refresh, subscribe())
+    world.vanish("ann")
+    assert slow.finish(world) == 2
+    assert len(world.hub) == 0
+    assert world.hub.snapshot().subscriptions == 0
