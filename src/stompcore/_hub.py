@@ -145,6 +145,7 @@ class Hub:
         session = self._sessions.get(session_id)
         if session is None or session.bytes_queued >= TAKE_SIZE:
             return set()
+        session.owe(False, now=now)
         self.broker.resume(session_id)
         return self._settle(now)
 
@@ -421,8 +422,9 @@ class Hub:
             )
             if is_queued:
                 self.counters.delivered += 1
-            if not is_queued or session.bytes_queued >= TAKE_SIZE:
+            if each.entry is not None and session.bytes_queued >= TAKE_SIZE:
                 self.broker.pause(each.session_id)
+                session.owe(True, now=now)
             if session.closing:
                 self._ending.append(each.session_id)
                 # At once: the rest of a transaction must not look for it a million times.

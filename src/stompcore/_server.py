@@ -381,11 +381,16 @@ class ServerSession(SpeakingSession):
             # No text at all is no token either; what it is, the verifier says.
             text = frame.body.decode(errors="replace").strip()
             token = Token(text) if text else None
+        if self._verifier is None and self._is_eof:
+            return  # what the peer has said before it left still counts, on the old token
         self._table.fire(ServerTrigger.REFRESH)
         self._judge(token, headers)
 
     def _judge(self, token: Token | None, headers: Headers) -> None:
         self._request = headers
+        if self._verifier is None and self._is_eof:
+            self._leave()  # the answer would take its time, and nobody is there to hear it
+            return
         if self._verifier is None:
             kind = ReauthRequested if self.state is ServerState.REFRESHING else ConnectRequested
             self._events.append(kind(token=token, headers=headers))

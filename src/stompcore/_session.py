@@ -67,6 +67,7 @@ class SpeakingSession(TimedMachine[ServerState, ServerTrigger]):
         self._error: ErrorCode | None = None
         self._is_eof = False
         self._is_leaving = False
+        self._is_owed = False
         self._counters.sessions_opened += 1
         self._timers.set(Timer.LOGIN, now + limits.login_timeout)
 
@@ -122,11 +123,26 @@ class SpeakingSession(TimedMachine[ServerState, ServerTrigger]):
         before = self._output.size
         chunks = self._output.take()
         self._counters.bytes_out += before - self._output.size
-        if not self._output:
+        if not self._output and not self._is_owed:
             self._timers.cancel(Timer.SEND_BACKLOG)
-        elif not self.closing:
+        elif chunks and not self.closing:
             self._wait_for_reader()
         return chunks
+
+    def owe(self, is_owed: bool, *, now: float) -> None:
+        """Whether more waits for the session elsewhere, until its transport can write again.
+
+        Then `send_backlog_timeout` goes on, though nothing is queued here: a peer that does not
+        read must not keep what it was given for ever.
+        """
+        self._advance(now)
+        self._is_owed = is_owed
+        if self.closing:
+            return
+        if is_owed:
+            self._wait_for_reader()
+        elif not self._output:
+            self._timers.cancel(Timer.SEND_BACKLOG)
 
     def take_unsent(self) -> list[object]:
         """The references of what `deliver` was given and never left, in order, once.

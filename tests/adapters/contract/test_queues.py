@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from tests.adapters.contract.peers import Peer, ended, logged_in, send_frame
 from tests.adapters.contract.runtime import Runtime
-from tests.adapters.contract.world import ROOM
 
 from stompcore import HeartBeat, Limits, ServerConfig
 
@@ -183,7 +182,7 @@ def test_what_a_revoked_consumer_never_got(runtime: Runtime, transport: str, ack
 
 
 def test_who_does_not_read_is_cut_and_the_next_has_it_all(runtime: Runtime) -> None:
-    """What is left in a queue waits for its consumer for ever; any other message does not."""
+    """What is left in a queue waits for its consumer, but not for ever."""
 
     async def body(runtime: Runtime) -> None:
         limits = Limits(send_backlog_timeout=0.3, close_timeout=0.2)
@@ -191,14 +190,10 @@ def test_who_does_not_read_is_cut_and_the_next_has_it_all(runtime: Runtime) -> N
         count, padding = 400, "x" * 20_000
         async with runtime.serve(config=config) as server:
             sloth = await logged_in(runtime, server, "tcp", "sloth")
-            await sloth.hear("room", ROOM)
             await sloth.send(b"SUBSCRIBE\nid:0\ndestination:/queue/jobs\nack:client\n\n\0")
-            await runtime.until(lambda: len(server.hub.broker) == 2)
+            await runtime.until(lambda: len(server.hub.broker) == 1)
             for number in range(count):
                 server.publish(JOBS, f"{padding}{number}".encode())
-            await runtime.sleep(0.5)
-            assert len(server.hub) == 1
-            server.publish(ROOM, b"urgent")
             await runtime.until(lambda: len(server.hub) == 0)
             assert server.hub.snapshot().slow_consumers == 1
             second = await logged_in(runtime, server, "tcp", "second")
