@@ -167,9 +167,6 @@ class ServerSession(SpeakingSession):
         while not self._events:
             if self._is_waiting:
                 return None
-            if self._is_eof and self.state in _PAUSED:
-                self._leave()  # nobody is there any more to hear what becomes of its token
-                continue
             if self.state not in (ServerState.CONNECTING, ServerState.OPEN):
                 return None
             try:
