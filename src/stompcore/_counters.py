@@ -87,7 +87,8 @@ class Snapshot:
         ended: sessions that are over, by `error-code`; "" for those that ended in peace.
         published: messages that were sent to a destination.
         delivered: copies that were queued for a subscription.
-        dropped: messages that nobody could get: an address of `reply-to` that is dead.
+        dropped: messages that nobody could get: to an address of `reply-to` that is dead, or dead
+            letters that there was no room for.
         dead_letters: messages that a queue has given up.
     """
 

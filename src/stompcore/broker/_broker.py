@@ -445,5 +445,4 @@ class Broker:
         self._last_message += 1
         message_id = f"{self._id_prefix}{self._last_message}"
         letter = Message(DEAD_LETTERS, message_id, headers, message.body)
-        if not self._queues.put_for_oldest(DEAD_LETTERS, letter):
-            self.dropped += 1
+        self.dropped += self._queues.put_for_oldest(DEAD_LETTERS, letter)

@@ -143,22 +143,27 @@ class Queues:
         heapq.heappush(queue.ready, entry)
         self._busy[queue] = None
 
-    def put_for_oldest(self, destination: str, message: Message) -> bool:
-        """Keep a message, for the oldest ones of its queue if there is no room; whether it could.
+    def put_for_oldest(self, destination: str, message: Message) -> int:
+        """Keep a message, for the oldest ones of its queue if there is no room.
 
         For a queue that may forget: that of the dead letters.
+
+        Returns:
+            How many were given up for it, or with it.
         """
+        given_up = 0
         while True:
             try:
                 self.check({destination: (1, size_of(message.headers, message.body))})
             except RemoteProtocolError:
                 queue = self._queues.get(destination)
                 if queue is None or not queue.ready:
-                    return False
+                    return given_up + 1
                 self._count(heapq.heappop(queue.ready), -1)
+                given_up += 1
             else:
                 self.put(destination, message)
-                return True
+                return given_up
 
     # --- consumers ------------------------------------------------------------------------
 
