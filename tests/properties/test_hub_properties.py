@@ -1,534 +1,225 @@
-"""A hub under everything at once: its promises hold whoever comes, stalls, expires or goes."""
+"""A hub in any story of peers that come, sleep, expire, are revoked and go: no message is lost."""
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import Any
-
-import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from tests.unit.server_peer import Tokens, connect, frame, send
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from tests.unit.hub_peers import NOW, Peers, frame, send, subscribe, token
 
-from stompcore import (
-    AckMode,
-    Command,
-    ConnectRequested,
-    Handlers,
-    Headers,
-    HeartBeat,
-    Hub,
-    Identity,
-    Limits,
-    ReauthRequested,
-    Rejected,
-    ServerConfig,
-    ServerSession,
-    Token,
-    Version,
-)
-from stompcore._codec import FrameDecoder
-from stompcore._outgoing import TAKE_SIZE
-from stompcore.broker import DEAD_LETTERS, Broker, Sender
-from stompcore.handlers import Call, Job, Refused
-from stompcore.policy import Access
+from stompcore import Command, ErrorCode, Frame, Limits
+from stompcore.broker import DEAD_LETTERS
 
-LIMITS = Limits(
-    deliveries=2,
-    unacknowledged=3,
-    handler_backlog=2,
-    queue_messages=20,
-    queues=4,
-    transactions=2,
-    transaction_frames=4,
-    send_backlog=2 * TAKE_SIZE,
-    send_backlog_timeout=4.0,
-    close_timeout=2.0,
-)
-CONFIG = ServerConfig(
-    limits=LIMITS, heart_beat=HeartBeat(send_interval=2, receive_interval=2), drain_window=3.0
-)
 QUEUES = ("/queue/a", "/queue/b")
-TOPICS = ("/topic/x", "/topic/*", "/topic/**")
-MINE = ("/user/queue/x", "/temp-queue/")
-CALLS = ("/app/now", "/app/later", "/app/later")
-BAD_CALLS = ("/app/refuse", "/app/fail", "/app/nowhere")
-NAMES = ("ann", "ann", "bob", "cy!")
-MISHAPS = (
-    "cut",
-    "disconnect",
-    "expire",
-    "revoke",
-    "revoke user",
-    "fail",
-    "bad answer",
-    "bad refresh",
-    "mumble",
-    "secret",
-)
-MOST_PEERS = 4
-
-
-class Watched(Broker):
-    """A broker that tells which messages queues were given, and which were acknowledged."""
-
-    def __init__(self) -> None:
-        super().__init__(LIMITS, reply_key=b"key")
-        self.kept: list[bytes] = []
-        self.acked: set[bytes] = set()
-
-    def publish(
-        self, destination: str, headers: Headers, body: bytes, *, sender: Sender | None = None
-    ) -> list[Any]:
-        deliveries = super().publish(destination, headers, body, sender=sender)
-        if destination in QUEUES:
-            self.kept.append(body)
-        return deliveries
-
-    def ack(self, session_id: str, message_id: str, subscription: str | None) -> None:
-        consumer, message_ids = self._answered(session_id, message_id, subscription)
-        if consumer is not None:
-            self.acked |= {consumer.held[each].message.body for each in message_ids}
-        super().ack(session_id, message_id, subscription)
-
-
-class Rights:
-    """Who has few of them may not listen to secrets."""
-
-    def allows(self, identity: Identity, access: Access, destination: str) -> bool:
-        return not identity.subject.endswith("!") or destination != "/topic/secret"
-
-
-class Peer:
-    """One client: what it has sent, and what it has heard."""
-
-    def __init__(self, session: ServerSession) -> None:
-        self.session = session
-        self.decoder = FrameDecoder(Limits(frame_size=1 << 24))
-        self.decoder.version = Version.V1_2
-        self.modes: dict[str, AckMode] = {}  # of every subscription that it has ever had
-        self.live: dict[str, str] = {}  # where the present ones listen
-        self.to_answer: list[str] = []
-        self.receipts_asked = 0
-        self.receipts_heard = 0
-        self.has_error = False
-        self.is_cut = False
+MODES = ("auto", "client", "client-individual")
+MAX_PEERS = 6
 
 
 class HubMachine(RuleBasedStateMachine):
-    """Random clients, frames, times, cuts, refreshes, revocations, drains and handlers."""
-
-    judges_later = False
+    """Nobody is believed but the wire: what a peer has read, and what it was told."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.now = 1000.0
-        self.broker = Watched()
-        self.hub = Hub(
-            CONFIG,
-            broker=self.broker,
-            verifier=None if self.judges_later else Tokens(),
-            policy=Rights(),
-            handlers=self.make_handlers(),
-        )
-        self.peers: dict[str, Peer] = {}
-        self.asking: dict[str, Token | None] = {}
-        self.jobs: list[Job] = []
+        self.peers = Peers(limits=Limits(deliveries=3, close_timeout=2.0, send_backlog_timeout=9.0))
+        self.live: list[str] = []
+        self.modes: dict[tuple[str, str], str] = {}  # by session and subscription
         self.count = 0
-        self.consumed: set[bytes] = set()
-        for name in ("ann", "bob"):
-            self.join(name, 30)
+        self.confirmed: dict[str, str] = {}  # bodies whose SEND has its RECEIPT, and their queue
+        self.read: dict[str, int] = {}  # how often somebody has read a body
+        self.kept: dict[str, list[Frame]] = {}  # read, and not answered for
+        self.acked: set[str] = set()
+        for life in (None, 30.0, None):
+            self.enter(life)
 
-    def make_handlers(self) -> Handlers:
-        handlers = Handlers()
+    def name(self, index: int) -> str | None:
+        return self.live[index % len(self.live)] if self.live else None
 
-        @handlers.on("/app/now")
-        def now(call: Call) -> None:
-            call.publish("/topic/x", call.body)
-            call.publish("/queue/a", call.body)
-            if "reply-to" in call.headers:
-                call.reply(b"answer")
+    def listen(self, name: str) -> None:
+        """Look at what a peer has read."""
+        for each in self.peers.heard(name):
+            if each.command is not Command.MESSAGE:
+                continue
+            body, key = each.body.decode(), (name, each.headers["subscription"])
+            assert body in self.confirmed
+            assert body not in self.acked, "it was consumed"
+            is_again = each.headers.get("redelivered") == "true"
+            assert not is_again or self.read.get(body), "nobody can have read it before"
+            self.read[body] = self.read.get(body, 0) + 1
+            if self.modes.get(key) == "auto" or key not in self.modes:
+                self.acked.add(body)
+            else:
+                self.kept[name].append(each)
+        if self.peers.sessions[name].closing and name in self.live:
+            self.live.remove(name)
 
-        @handlers.on("/app/later")
-        async def later(call: Call) -> None:
-            call.publish("/queue/b", call.body)
-            call.send_to_user("ann", "/queue/x", b"hello")
-
-        @handlers.on("/app/refuse")
-        def refuse(call: Call) -> None:
-            call.publish("/queue/a", b"never")
-            raise Refused("No.")
-
-        @handlers.on("/app/fail")
-        async def fail(call: Call) -> None:
-            call.publish("/queue/a", b"never")
-            raise ValueError("a bug")
-
-        return handlers
-
-    # --- plumbing -------------------------------------------------------------------------
-
-    def pick(self, index: int) -> Peer | None:
-        peers = [each for each in self.peers.values() if not each.is_cut]
-        return peers[index % len(peers)] if peers else None
-
-    def body(self) -> bytes:
-        self.count += 1
-        return b"m%d" % self.count
-
-    def settle(self, *session_ids: str) -> None:
-        for each in session_ids:
-            self.hub.process(each, now=self.now)
-        for _ in range(1000):
-            notice = self.hub.next_notice()
-            if notice is None:
-                break
-            if isinstance(notice.event, ConnectRequested | ReauthRequested):
-                self.asking[notice.session_id] = notice.event.token
-        for _ in range(1000):
-            job = self.hub.next_job()
-            if job is None:
-                return
-            self.jobs.append(job)
-        raise AssertionError("it never ends")
-
-    def say(self, peer: Peer, *data: bytes) -> None:
-        peer.session.receive_data(b"".join(data), now=self.now)
-        self.settle(peer.session.session_id)
-
-    def receipt(self, peer: Peer, wanted: bool) -> list[str]:
-        if not wanted:
-            return []
-        peer.receipts_asked += 1
-        return [f"receipt:{peer.receipts_asked}"]
-
-    def hear(self, peer: Peer) -> None:
-        """One turn of a transport: what is due fires, some output leaves, queues fill up."""
-        session, name = peer.session, peer.session.session_id
-        deadline = session.next_deadline()
-        if deadline is not None and self.now >= deadline:
-            self.fire(peer)
-        chunks = session.data_to_send()
-        peer.decoder.receive_data(b"".join(chunks))
-        for _ in range(10_000):
-            heard = peer.decoder.next_frame()
-            if heard is None:
-                break
-            self.look_at(peer, heard.command, heard.headers, heard.body)
-        if self.hub.is_holding_back(name):
-            self.hub.refill(name, now=self.now)
-            self.settle()
-
-    def look_at(self, peer: Peer, command: str, headers: Any, body: bytes) -> None:
-        assert not peer.has_error, "ERROR is the last frame"
-        if command == Command.ERROR:
-            peer.has_error = True
-            refused = headers.get("receipt-id")
-            assert refused is None or int(refused) > peer.receipts_heard, "answered twice"
-        elif command == Command.RECEIPT:
-            # In the order of the frames that asked; some may go without, but only at an end.
-            assert int(headers["receipt-id"]) == peer.receipts_heard + 1
-            peer.receipts_heard += 1
-        elif command == Command.MESSAGE:
-            assert self.now < peer.session.valid_until, "a MESSAGE on a dead token"
-            mode = peer.modes[headers["subscription"]]
-            if headers["destination"] in QUEUES:
-                assert body not in self.consumed | self.broker.acked, "consumed twice"
-                if mode is AckMode.AUTO:
-                    self.consumed.add(body)
-            if "ack" in headers:
-                peer.to_answer.append(headers["ack"])
-
-    def fire(self, peer: Peer) -> None:
-        session = peer.session
-        session.handle_timeout(now=self.now)
-        deadline = session.next_deadline()
-        assert deadline is None or deadline > self.now
-        self.settle(session.session_id)
-
-    # --- what clients do ------------------------------------------------------------------
-
-    @precondition(lambda self: sum(not each.is_cut for each in self.peers.values()) < MOST_PEERS)
-    @rule(name=st.sampled_from(NAMES), ttl=st.sampled_from((1.0, 5.0, 30.0)))
-    def join(self, name: str, ttl: float) -> None:
-        session_id = f"s{len(self.peers)}"
-        peer = Peer(self.hub.open(session_id, now=self.now))
-        self.peers[session_id] = peer
-        self.say(peer, connect(f"{name}@{self.now + ttl}", "heart-beat:0,2000"))
-        if self.asking and ttl > 1:
-            self.judge()
-
-    @rule(
-        who=st.integers(0, 9),
-        to=st.sampled_from((*QUEUES, *QUEUES, *TOPICS, *MINE)),
-        mode=st.sampled_from(AckMode),
-        wanted=st.booleans(),
-    )
-    def subscribe(self, who: int, to: str, mode: AckMode, wanted: bool) -> None:
-        if peer := self.pick(who):
-            key = f"k{len(peer.modes)}"
-            peer.modes[key] = mode
-            if to == "/temp-queue/":
-                to += key
-            peer.live[key] = to
-            lines = [f"id:{key}", f"destination:{to}", f"ack:{mode.value}"]
-            self.say(peer, frame("SUBSCRIBE", *lines, *self.receipt(peer, wanted)))
-
-    @rule(who=st.integers(0, 9), key=st.integers(0, 5), wanted=st.booleans())
-    def unsubscribe(self, who: int, key: int, wanted: bool) -> None:
-        if (peer := self.pick(who)) and peer.live:
-            name = list(peer.live)[key % len(peer.live)]
-            del peer.live[name]
-            peer.to_answer = [each for each in peer.to_answer if not each.endswith(f"/{name}")]
-            self.say(peer, frame("UNSUBSCRIBE", f"id:{name}", *self.receipt(peer, wanted)))
-
-    @rule(
-        who=st.integers(0, 9),
-        to=st.sampled_from((*QUEUES, *QUEUES, "/topic/x", "/user/ann/queue/x")),
-        times=st.integers(1, 3),
-        wanted=st.booleans(),
-        size=st.sampled_from((0, 0, 0, TAKE_SIZE)),
-        is_read=st.booleans(),
-    )
-    def send(self, who: int, to: str, times: int, wanted: bool, size: int, is_read: bool) -> None:
-        if peer := self.pick(who):
-            said = [
-                send(self.body() + b"." * size, *self.receipt(peer, wanted), to=to)
-                for _ in range(times)
-            ]
-            self.say(peer, *said)
-            for each in self.peers.values() if is_read else ():
-                self.hear(each)
-
-    @rule(
-        who=st.integers(0, 9),
-        to=st.sampled_from(CALLS),
-        times=st.integers(1, 5),
-        wanted=st.booleans(),
-    )
-    def call(self, who: int, to: str, times: int, wanted: bool) -> None:
-        if peer := self.pick(who):
-            own = [each for each in peer.live.values() if each.startswith("/temp-queue/")]
-            lines = [f"reply-to:{each}" for each in own[:1]]
-            said = [
-                send(self.body(), *lines, *self.receipt(peer, wanted), to=to) for _ in range(times)
-            ]
-            self.say(peer, *said)
-
-    @rule(
-        who=st.integers(0, 9),
-        parts=st.lists(st.sampled_from((*QUEUES, "/topic/x", "/app/later", "ACK")), max_size=4),
-        end=st.sampled_from(("COMMIT", "COMMIT", "ABORT", None)),
-        wanted=st.booleans(),
-    )
-    def transact(self, who: int, parts: list[str], end: str | None, wanted: bool) -> None:
-        if peer := self.pick(who):
-            self.count += 1
-            line = f"transaction:t{self.count}"
-            said = [frame("BEGIN", line)]
-            for each in parts:
-                if each != "ACK":
-                    said.append(send(self.body(), line, *self.receipt(peer, wanted), to=each))
-                elif peer.to_answer:
-                    said.append(frame("ACK", f"id:{peer.to_answer.pop(0)}", line))
-            if end is not None:
-                said.append(frame(end, line, *self.receipt(peer, wanted)))
-            self.say(peer, *said)
-
-    @rule(
-        who=st.integers(0, 9),
-        which=st.integers(0, 9),
-        command=st.sampled_from(("ACK", "ACK", "NACK")),
-        wanted=st.booleans(),
-    )
-    def answer(self, who: int, which: int, command: str, wanted: bool) -> None:
-        peer = self.pick(who)
-        if peer is not None:
-            self.hear(peer)
-        if peer is not None and peer.to_answer:
-            ack_id = peer.to_answer.pop(which % len(peer.to_answer))
-            self.say(peer, frame(command, f"id:{ack_id}", *self.receipt(peer, wanted)))
-            self.hear(peer)
-
-    @rule(who=st.integers(0, 9), ttl=st.sampled_from((5, 30)))
-    def refresh(self, who: int, ttl: int) -> None:
-        if (peer := self.pick(who)) and (identity := peer.session.identity):
-            self.renew(peer, identity.subject, ttl)
-
-    def renew(self, peer: Peer, subject: str, ttl: int) -> None:
-        lines = [f"passcode:{subject}@{self.now + ttl}", *self.receipt(peer, True)]
-        self.say(peer, frame("SEND", "destination:/auth/refresh", *lines))
-
-    def cut(self, peer: Peer) -> None:
-        peer.is_cut = True
-        peer.session.receive_eof(now=self.now)
-        self.settle(peer.session.session_id)
-        if peer.session.closed:
-            assert peer.session.data_to_send() == []
-
-    @rule(
-        who=st.integers(0, 9),
-        kind=st.sampled_from(MISHAPS),
-        to=st.sampled_from(BAD_CALLS),
-        wanted=st.booleans(),
-    )
-    def mishap(self, who: int, kind: str, to: str, wanted: bool) -> None:
-        peer = self.pick(who)
-        if peer is None:
+    @rule(life=st.sampled_from([None, 8.0, 30.0]))
+    def enter(self, life: float | None) -> None:
+        if len(self.live) >= MAX_PEERS:
             return
-        session_id = peer.session.session_id
-        lines = self.receipt(peer, wanted) if kind in ("disconnect", "fail", "bad answer") else []
-        match kind:
-            case "cut":
-                self.cut(peer)
-            case "disconnect":
-                self.say(peer, frame("DISCONNECT", *lines), send(b"late", to="/queue/a"))
-            case "expire":
-                self.hub.expire(session_id=session_id, now=self.now)
+        self.count += 1
+        name = f"p{self.count}"
+        until = None if life is None else self.peers.now - NOW + life
+        self.peers.enter(name, token(name, life=until))
+        self.live.append(name)
+        self.kept[name] = []
+
+    @rule(index=st.integers(0, 9), to=st.sampled_from(QUEUES), mode=st.sampled_from(MODES))
+    def subscribe(self, index: int, to: str, mode: str) -> None:
+        name = self.name(index)
+        if name is not None and (name, to) not in self.modes:
+            self.modes[name, to] = mode
+            self.peers.tell(name, subscribe(to, to, f"ack:{mode}", "prefetch-count:3"))
+
+    @rule(
+        index=st.integers(0, 9),
+        to=st.sampled_from(QUEUES),
+        count=st.integers(1, 8),
+        is_big=st.booleans(),
+    )
+    def send(self, index: int, to: str, count: int, is_big: bool) -> None:
+        name = self.name(index)
+        if name is None or name in self.peers.asleep:
+            return
+        pad = ["pad:" + "x" * 12_000] if is_big else []
+        for _ in range(count):
+            body = f"{len(self.confirmed):06}"
+            self.confirmed[body] = to
+            self.peers.tell(name, send(to, body, *pad))
+        assert not self.peers.sessions[name].closing
+
+    @rule(index=st.integers(0, 9), is_asleep=st.booleans())
+    def sleep(self, index: int, is_asleep: bool) -> None:
+        name = self.name(index)
+        if name is not None and is_asleep:
+            self.peers.asleep.add(name)
+        elif name is not None:
+            self.peers.asleep.discard(name)
+            self.peers.reached(set())
+
+    @rule(index=st.integers(0, 9), which=st.integers(0, 9), is_ack=st.booleans())
+    def answer(self, index: int, which: int, is_ack: bool) -> None:
+        name = self.name(index)
+        if name is None or not self.kept[name]:
+            return
+        message = self.kept[name][which % len(self.kept[name])]
+        settled = [message]
+        if self.modes[name, message.headers["subscription"]] == "client":
+            same = [
+                each
+                for each in self.kept[name]
+                if each.headers["subscription"] == message.headers["subscription"]
+            ]
+            settled = same[: same.index(message) + 1]
+        for each in settled:
+            self.kept[name].remove(each)
+        if is_ack:
+            self.acked |= {each.body.decode() for each in settled}
+        command = "ACK" if is_ack else "NACK"
+        self.peers.tell(name, frame(command, f"id:{message.headers['ack']}"))
+        assert not self.peers.sessions[name].closing
+
+    @rule(
+        index=st.integers(0, 9),
+        how=st.sampled_from(["leave", "DISCONNECT", "revoke", "away", "nonsense"]),
+    )
+    def go(self, index: int, how: str) -> None:
+        name = self.name(index)
+        if name is None:
+            return
+        if how in ("DISCONNECT", "away") and any(
+            mode != "auto" for (whose, _), mode in self.modes.items() if whose == name
+        ):
+            # What has to be answered for goes back, though in peace it may still be read.
+            self.peers.asleep.discard(name)
+            self.listen(name)
+            if name not in self.live:
+                return
+        match how:
+            case "leave":
+                self.peers.leave(name)
+            case "DISCONNECT":
+                self.peers.tell(name, frame("DISCONNECT"))
             case "revoke":
-                self.hub.revoke(session_id=session_id, now=self.now)
-            case "revoke user":
-                self.revoke("ann")
-            case "fail":
-                self.say(peer, send(b"never", *lines, to=to))
-            case "bad answer":
-                self.say(peer, frame("ACK", "id:999/k0", *lines))
-            case "bad refresh":
-                self.renew(peer, "somebody", 30 if wanted else -1)
-            case "mumble":
-                self.say(peer, b"\0\nSEN" if wanted else b"NO\n\n\0")
-            case "secret":
-                peer.modes["z"] = AckMode.AUTO
-                self.say(peer, frame("SUBSCRIBE", "id:z", "destination:/topic/secret"))
-        self.settle()
+                self.peers.hub.revoke(session_id=name, now=self.peers.now)
+            case "away":
+                self.peers.sessions[name].end(ErrorCode.GOING_AWAY, now=self.peers.now)
+                self.peers.hub.process(name, now=self.peers.now)
+            case _:
+                self.peers.tell(name, "nonsense\n\n\0")
+        self.live.remove(name)
 
-    @rule(who=st.integers(0, 9))
-    def read(self, who: int) -> None:
-        if peer := self.pick(who):
-            self.hear(peer)
+    @rule(
+        index=st.integers(0, 9),
+        to=st.sampled_from(QUEUES),
+        mode=st.sampled_from(MODES),
+        count=st.integers(1, 4),
+        how=st.sampled_from(["leave", "DISCONNECT", "revoke", "away", "nonsense"]),
+    )
+    def go_in_its_sleep(self, index: int, to: str, mode: str, count: int, how: str) -> None:
+        """The server sends something to a peer that reads no more, and then it is gone."""
+        name = self.name(index)
+        if name is None:
+            return
+        self.subscribe(index, to, mode)
+        self.peers.asleep.add(name)
+        for _ in range(count):
+            body = f"{len(self.confirmed):06}"
+            self.confirmed[body] = to
+            self.peers.hub.publish(to, body.encode(), now=self.peers.now)
+        self.go(index, how)
 
-    @rule()
-    def read_all(self) -> None:
-        for peer in self.peers.values():
-            if not peer.is_cut:
-                self.hear(peer)
+    @rule(index=st.integers(0, 9), to=st.sampled_from(QUEUES))
+    def unsubscribe(self, index: int, to: str) -> None:
+        name = self.name(index)
+        if name is None or (name, to) not in self.modes or name in self.peers.asleep:
+            return
+        self.listen(name)
+        self.peers.tell(name, frame("UNSUBSCRIBE", f"id:{to}"))
+        del self.modes[name, to]
+        self.kept[name] = [e for e in self.kept[name] if e.headers["subscription"] != to]
 
-    # --- what happens to them -------------------------------------------------------------
+    @rule(index=st.integers(0, 9), life=st.sampled_from([None, 5.0]))
+    def refresh(self, index: int, life: float | None) -> None:
+        name = self.name(index)
+        if name is not None:
+            until = None if life is None else self.peers.now - NOW + life
+            self.peers.tell(name, send("/auth/refresh", token(name, life=until)))
 
-    @rule(step=st.sampled_from((0.0, 0.5, 1.0, 3.0)), is_late=st.booleans())
-    def wait(self, step: float, is_late: bool) -> None:
-        self.now += step
-        for peer in list(self.peers.values()):
-            deadline = peer.session.next_deadline()
-            is_due = deadline is not None and self.now >= deadline
-            if is_due and not is_late and not peer.is_cut:
-                self.fire(peer)
-
-    @rule()
-    def finish(self) -> None:
-        if self.jobs:
-            job = self.jobs.pop(0)
-            with suppress(StopIteration):
-                job.run().send(None)
-            self.hub.finish(job, now=self.now)
-            self.settle()
-
-    @precondition(lambda self: self.asking)
-    @rule()
-    def judge(self) -> None:
-        session_id, token = self.asking.popitem()
-        try:
-            identity = Tokens().verify(token, headers=Headers(), now=self.now)
-            self.hub.accept(session_id, identity, now=self.now)
-        except Rejected as rejected:
-            self.hub.reject(session_id, rejected, now=self.now)
-        self.settle()
-
-    @rule(to=st.sampled_from((*QUEUES, "/topic/x")))
-    def publish(self, to: str) -> None:
-        with suppress(Exception):
-            self.hub.publish(to, self.body(), now=self.now)
-        self.settle()
-
-    def revoke(self, subject: str) -> None:
-        self.hub.revoke(subject=subject, now=self.now)
-        assert not [each for each in self.hub if each.identity and each.identity.subject == subject]
-        self.hub.pardon(subject=subject)
-
-    @precondition(lambda self: len(self.peers) > 6)
-    @rule()
-    def drain(self) -> None:
-        self.hub.drain(now=self.now, random=lambda: 0.5)
-        self.settle()
-
-    # --- what always holds ----------------------------------------------------------------
+    @rule(seconds=st.sampled_from([0.5, 2.0]))
+    def wait(self, seconds: float) -> None:
+        self.peers.at(self.peers.now - NOW + seconds)
 
     @invariant()
-    def nobody_listens_who_is_not_there(self) -> None:
-        there = {each.session_id for each in self.hub if not each.closing}
-        assert set(self.broker._sessions) <= there
-        assert self.broker._queues._paused <= {each.session_id for each in self.hub}
-        for each in self.hub:
-            known = [key for key, _ in self.broker.subscriptions(each.session_id)]
-            assert sorted(known) == sorted(each._subscriptions._by_key)
-
-    @invariant()
-    def the_numbers_add_up(self) -> None:
-        queues = self.broker._queues
-        entries = [entry for queue in queues._queues.values() for entry in queue.ready]
-        entries += [
-            entry
-            for queue in queues._queues.values()
-            for consumer in queue.consumers.values()
-            for entry in consumer.held.values()
-        ]
-        assert self.broker.queued_messages == len(entries)
-        assert self.broker.queued_size == sum(entry.size for entry in entries)
-        assert sum(queue.size for queue in queues._queues.values()) == self.broker.queued_size
+    def everybody_is_heard(self) -> None:
+        for name in self.peers.sessions:
+            self.listen(name)
+        snapshot = self.peers.hub.snapshot()
+        assert snapshot.sessions.total() == len(self.live)  # type: ignore[attr-defined]
+        assert snapshot.queued_messages <= len(self.confirmed)
+        assert (snapshot.queued_size > 0) is (snapshot.queued_messages > 0)
 
     def teardown(self) -> None:
-        for peer in self.peers.values():
-            peer.session.receive_eof(now=self.now)
-            self.settle(peer.session.session_id)
-        for _ in range(1000):
-            if not self.jobs:
-                break
-            self.finish()
-        assert not self.jobs
-        assert len(self.hub) == 0
-        assert len(self.hub._worker.calls) == 0
-        assert not self.hub._leaving
-        self.the_numbers_add_up()
-        left = []
-        for number, destination in enumerate((*QUEUES, DEAD_LETTERS)):
-            self.broker.subscribe(Sender("end", "end"), str(number), destination)
-        for _ in range(10_000):
-            delivery = self.broker.next_delivery()
-            if delivery is None:
-                break
-            left.append(delivery.message.body)
-        self.broker.drop("end")
-        assert self.broker.queued_messages == self.broker.queued_size == self.broker.queues == 0
-        accounted = sorted([*left, *self.consumed, *self.broker.acked])
-        assert accounted == sorted(self.broker.kept), "a message was lost, or came twice"
+        """Whatever has happened: what nobody has consumed is still there."""
+        for name in list(self.live):
+            self.peers.leave(name)
+            self.live.remove(name)
+        self.wait(60.0)
+        for name in self.peers.sessions:
+            self.listen(name)
+        assert not self.peers.hub._leaving
+        left = self.peers.hub.snapshot().queued_messages
+        assert left == len(self.confirmed) - len(self.acked)
+        self.enter(None)
+        (last,) = self.live
+        for to in (*QUEUES, DEAD_LETTERS):
+            self.peers.tell(last, subscribe(to, to))
+        self.listen(last)
+        assert self.acked == self.confirmed.keys()
+        self.peers.leave(last)
+        snapshot = self.peers.hub.snapshot()
+        assert (snapshot.queued_messages, snapshot.queued_size, snapshot.queues) == (0, 0, 0)
+        assert (snapshot.subscriptions, snapshot.sessions) == (0, {})
 
 
-class LateHubMachine(HubMachine):
-    """The same, with tokens that somebody else judges later."""
-
-    judges_later = True
-
-
-BOUNDS = settings(
-    max_examples=60,
-    stateful_step_count=40,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
 TestHub = HubMachine.TestCase
-TestHub.settings = BOUNDS
-TestHub = pytest.mark.timeout(60)(TestHub)
-TestLateHub = LateHubMachine.TestCase
-TestLateHub.settings = BOUNDS
-TestLateHub = pytest.mark.timeout(60)(TestLateHub)
+TestHub.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
