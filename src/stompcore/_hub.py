@@ -143,7 +143,7 @@ class Hub:
     def refill(self, session_id: str, *, now: float) -> set[str]:
         """A session's output was taken: hand it more of what queues hold for it."""
         session = self._sessions.get(session_id)
-        if session is None or session.bytes_queued >= TAKE_SIZE:
+        if session is None or session.has_left or session.bytes_queued >= TAKE_SIZE:
             return set()
         session.owe(False, now=now)
         self.broker.resume(session_id)
