@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 from tests.unit.server_peer import NO_BEATS, NOW, Tokens, connect, frame, send, subscribe
 
-from stompcore import Access, Grant, Grants, Handlers, Hub, Identity, Limits, ServerConfig
+from stompcore import (
+    Access,
+    ErrorCode,
+    Grant,
+    Grants,
+    Handlers,
+    HeartBeat,
+    Hub,
+    Identity,
+    Limits,
+    ServerConfig,
+)
 from stompcore.broker import Broker
 from stompcore.handlers import Call, Refused
 from stompcore.policy import Policy
@@ -285,3 +297,233 @@ def test_C2_a_peer_that_is_gone_waits_for_no_judgement_of_a_token_it_sent_before
     assert slow.finish(world) == 2
     assert len(world.hub) == 0
     assert world.hub.snapshot().subscriptions == 0
+
+
+# --- sessions, one trap after the other -------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        send(b"", "receipt:r"),
+        subscribe("s", "receipt:r"),
+        frame("DISCONNECT", "receipt:r"),
+        connect("ann") + frame("CONNECT", "accept-version:1.2", "receipt:r"),
+        connect("ann") + frame("STOMP", "accept-version:1.2", "receipt:r"),
+    ],
+)
+def test_B1_connect_comes_first_and_once(said: bytes) -> None:
+    world = World()
+    world.sessions["ann"] = world.hub.open("ann", now=NOW)
+    heard = world.say("ann", said)
+    assert b"ERROR\nmessage:Protocol Violation\n" in heard
+    assert b"\nreceipt-id:r\n" in heard
+    assert world.hub.snapshot().subscriptions == 0
+
+
+@pytest.mark.parametrize("said", [b"", b"\n\n", b"CONN", connect("ann")])
+def test_B2_the_login_time_out_counts_until_a_token_is_accepted(said: bytes) -> None:
+    hub = Hub(ServerConfig(heart_beat=NO_BEATS))  # nobody judges in time
+    session = hub.open("ann", now=NOW)
+    session.receive_data(said, now=NOW + 9)
+    hub.process("ann", now=NOW + 9)
+    assert session.next_deadline() == NOW + 10
+    session.handle_timeout(now=NOW + 10)
+    assert session.error is ErrorCode.LOGIN_TIMEOUT
+
+
+def test_B9_nothing_counts_behind_the_frame_that_failed() -> None:
+    world = World()
+    world.join("ann")
+    world.join("bob")
+    world.say("bob", subscribe())
+    world.say("ann", send(b"before"), frame("NACK", "id:9"), send(b"behind"))
+    assert world.hear("bob").count(b"MESSAGE\n") == 1
+
+
+def test_B14_an_ack_of_another_connection_is_refused_and_consumes_nothing() -> None:
+    world = World()
+    world.join("ann")
+    world.say("ann", send(b"kept", to="/queue/q"))
+    heard = world.say("ann", subscribe("s", "ack:client-individual", to="/queue/q"))
+    ack_id = heard.partition(b"\nack:")[2].partition(b"\n")[0].decode()
+    world.vanish("ann")
+    world.join("ann again", "ann")
+    assert b"protocol-violation" in world.say("ann again", frame("ACK", f"id:{ack_id}"))
+    assert world.hub.snapshot().queued_messages == 1
+
+
+def test_B16_no_message_leaves_for_a_subscription_that_has_ended() -> None:
+    world = World()
+    world.join("ann")
+    world.join("bob")
+    world.say("ann", subscribe())
+    world.say("bob", send(b"one"))
+    assert world.say("ann", frame("UNSUBSCRIBE", "id:s", "receipt:r")) == (
+        b"RECEIPT\nreceipt-id:r\n\n\0"
+    )
+
+
+def test_B17_frames_in_one_chunk_with_connect_are_read() -> None:
+    world = World()
+    world.sessions["ann"] = world.hub.open("ann", now=NOW)
+    heard = world.say("ann", connect("ann") + subscribe() + send(b"self"))
+    assert heard.startswith(b"CONNECTED\n")
+    assert heard.endswith(b"\n\nself\0")
+
+
+def test_B19_connected_goes_before_any_message_and_messages_keep_their_order() -> None:
+    world = World()
+    world.join("bob")
+    world.sessions["ann"] = world.hub.open("ann", now=NOW)
+    world.sessions["ann"].receive_data(connect("ann") + subscribe(), now=NOW)
+    world.hub.process("ann", now=NOW)
+    world.say("bob", *[send(b"%d" % number) for number in range(5)])
+    heard = world.hear("ann")
+    assert heard.startswith(b"CONNECTED\n")
+    bodies = [each.rpartition(b"\n")[2] for each in heard.split(b"\0")[1:-1]]
+    assert bodies == [b"0", b"1", b"2", b"3", b"4"]
+
+
+def test_C1_a_reader_that_stopped_is_noticed_without_another_send() -> None:
+    world = World(send_backlog_timeout=3.0)
+    world.join("ann")
+    world.join("bob")
+    world.say("ann", subscribe())
+    world.say("bob", send())
+    session = world.sessions["ann"]
+    assert session.next_deadline() == NOW + 3
+    session.handle_timeout(now=NOW + 3)
+    world.hub.process("ann", now=NOW + 3)
+    assert session.error is ErrorCode.SLOW_CONSUMER
+    assert world.hub.snapshot().subscriptions == 0  # before its transport has gone
+
+
+def test_C3_who_only_beats_is_not_logged_in() -> None:
+    world = World()
+    session = world.sessions["ann"] = world.hub.open("ann", now=NOW)
+    for second in range(10):
+        world.say("ann", b"\n", at=NOW + second)
+    session.handle_timeout(now=NOW + 10)
+    assert session.error is ErrorCode.LOGIN_TIMEOUT
+
+
+def test_C4_D9_a_renewal_without_an_expiry_clears_the_old_one_and_beats_go_on() -> None:
+    beats = HeartBeat(send_interval=1, receive_interval=0)
+    hub = Hub(ServerConfig(heart_beat=beats), verifier=Tokens())
+    session = hub.open("ann", now=NOW)
+    refresh = frame("SEND", "destination:/auth/refresh", "passcode:ann", "receipt:r")
+    session.receive_data(connect("ann@1005", "heart-beat:0,1000") + refresh, now=NOW)
+    hub.process("ann", now=NOW)
+    assert b"token-ttl" in session.data_to_send()[0]
+    assert session.valid_until == math.inf
+    for second in range(1, 20):
+        session.handle_timeout(now=NOW + second)
+        assert session.data_to_send() == [b"\n"]
+    assert not session.closing
+
+
+def test_C5_an_answer_for_a_session_that_asks_no_more_is_dropped() -> None:
+    hub = Hub(ServerConfig(heart_beat=NO_BEATS))
+    session = hub.open("ann", now=NOW)
+    session.receive_data(connect("ann"), now=NOW)
+    hub.process("ann", now=NOW)
+    ann = Identity(subject="ann", expires_at=NOW + 5)
+    hub.accept("ann", ann, now=NOW)
+    late = Identity(subject="ann", expires_at=NOW + 500)
+    assert hub.accept("ann", late, now=NOW) == set()
+    assert session.valid_until == NOW + 5
+
+
+@pytest.mark.parametrize(
+    "spy",
+    ["/topic/**", "/topic/**.x", "/user/queue/x", "/user/ann/queue/x", "/topic/user.ann.queue.x"],
+)
+def test_C6_nobody_else_hears_what_is_sent_to_a_user(spy: str) -> None:
+    world = World()
+    for name in ("ann", "bob", "eve"):
+        world.join(name)
+    world.say("ann", subscribe(to="/user/queue/x"))
+    world.say("eve", subscribe(to=spy))
+    world.say("bob", send(b"secret", to="/user/ann/queue/x"))
+    assert b"secret" in world.hear("ann")
+    assert world.hear("eve") == b""
+
+
+@pytest.mark.parametrize("spy", ["/user/**", "/user/*/queue/x", "/queue/**", "/reply/*", "/temp/x"])
+def test_C6_wildcards_and_addresses_cannot_be_listened_to(spy: str) -> None:
+    world = World()
+    world.join("eve")
+    assert b"protocol-violation" in world.say("eve", subscribe(to=spy))
+
+
+def test_C6_a_user_is_each_of_their_sessions_but_to_themselves_only_this_one() -> None:
+    world = World()
+    for name in ("one", "two"):
+        world.join(name, "ann/lee")
+        world.say(name, subscribe(to="/user/queue/x"))
+    world.join("bob")
+    world.say("bob", send(b"all", to="/user/ann%2Flee/queue/x"))
+    assert [b"all" in world.hear(name) for name in ("one", "two")] == [True, True]
+    assert b"mine" in world.say("one", send(b"mine", to="/user/ann%2flee/queue/x"))
+    assert world.hear("two") == b""
+
+
+def test_D2_a_token_that_runs_out_while_it_is_judged_is_refused_at_once() -> None:
+    for late, accepted in ((4.999, True), (5.0, False), (6.0, False)):
+        hub = Hub(ServerConfig(heart_beat=NO_BEATS))
+        session = hub.open("ann", now=NOW)
+        session.receive_data(connect("ann"), now=NOW)
+        hub.process("ann", now=NOW)
+        hub.accept("ann", Identity(subject="ann", expires_at=NOW + 5), now=NOW + late)
+        assert session.closing is not accepted
+        assert session.error is (None if accepted else ErrorCode.TOKEN_EXPIRED)
+        if accepted:
+            assert session.next_deadline() == NOW + 5
+
+
+def test_D7_a_renewal_keeps_the_user_and_may_shrink_their_rights() -> None:
+    class OnlyWhile:
+        def allows(self, identity: Identity, access: Access, destination: str) -> bool:
+            return destination != "/topic/secret" or identity.expires_at == 2000.0
+
+    world = World(policy=OnlyWhile())
+    world.join("ann", "ann@2000")
+    world.join("bob")
+    world.say("ann", subscribe("s", to="/topic/secret"), subscribe("t"))
+    refresh = frame("SEND", "destination:/auth/refresh", "passcode:ann@3000", "receipt:r")
+    assert b"\nsubscription-ended:s\n" in world.say("ann", refresh)
+    world.hub.publish("/topic/secret", b"secret", now=NOW)
+    world.hub.publish("/topic/a", b"open", now=NOW)
+    heard = world.hear("ann")
+    assert b"open" in heard
+    assert b"secret" not in heard
+    other = frame("SEND", "destination:/auth/refresh", "passcode:bob@3000", "receipt:r")
+    assert b"\nerror-code:reauth-rejected\n" in world.say("ann", other)
+
+
+def test_D8_an_expired_replacement_is_refused_and_moves_nothing() -> None:
+    world = World()
+    world.join("ann", "ann@2000")
+    refresh = frame("SEND", "destination:/auth/refresh", "passcode:ann@1000", "receipt:r")
+    assert b"\nerror-code:reauth-rejected\n" in world.say("ann", refresh)
+    assert world.sessions["ann"].valid_until == 2000.0
+
+
+def test_D10_leeway_is_full_service_and_behind_it_there_is_none() -> None:
+    hub = Hub(ServerConfig(heart_beat=NO_BEATS, leeway=2.0), verifier=Tokens())
+    session = hub.open("ann", now=NOW)
+    session.receive_data(connect("ann@1005") + subscribe(), now=NOW)
+    hub.process("ann", now=NOW)
+    session.data_to_send()
+    hub.publish("/topic/a", b"in time", now=1006.999)
+    assert b"in time" in session.data_to_send()[0]
+    hub.publish("/topic/a", b"late", now=1007.0)
+    assert b"late" not in b"".join(session.data_to_send())
+    assert session.error is ErrorCode.TOKEN_EXPIRED
+
+
+def test_D20_a_client_need_not_look_at_its_own_clock() -> None:
+    world = World()
+    world.sessions["ann"] = world.hub.open("ann", now=NOW)
+    assert b"\ntoken-ttl:5500\n" in world.say("ann", connect("ann@1005.5"))
