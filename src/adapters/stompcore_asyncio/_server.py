@@ -332,7 +332,14 @@ class Server:
         job.close()  # a task that was cancelled before it ran has not even begun it
 
     async def _run(self, job: Job) -> None:
-        await job.run()
+        try:
+            await job.run()
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise  # it is we who are going
+            # What the handler waited for was cancelled: its session must not wait for ever.
+            job.error = RuntimeError("what a handler waited for was cancelled")
         self.settle(self.hub.finish(job, now=self.clock.now()))
 
     async def _listen(self, transport: str, address: Address, path: str | None) -> None:
