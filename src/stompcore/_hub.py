@@ -244,7 +244,7 @@ class Hub:
         Raises:
             LocalProtocolError: none of them, or more than one.
         """
-        hit = self._find(session_id=session_id, subject=subject, token_id=token_id)
+        hit = self._find(session_id=session_id, subject=subject, token_id=token_id, now=now)
         if subject is not None:
             self.revocations.revoke_subject(subject, now=now)
         elif token_id is not None:
@@ -276,7 +276,7 @@ class Hub:
         Raises:
             LocalProtocolError: none of the two, or both.
         """
-        hit = self._find(session_id=session_id, subject=subject, token_id=None)
+        hit = self._find(session_id=session_id, subject=subject, token_id=None, now=now)
         return self._end(hit, ErrorCode.TOKEN_EXPIRED, "Get a new token.", now)
 
     def drain(self, *, now: float, random: Callable[[], float]) -> float:
@@ -333,23 +333,28 @@ class Hub:
     # --- inside ---------------------------------------------------------------------------
 
     def _find(
-        self, *, session_id: str | None, subject: str | None, token_id: str | None
+        self,
+        *,
+        session_id: str | None,
+        subject: str | None,
+        token_id: str | None,
+        now: float,
     ) -> list[ServerSession]:
+        """The live sessions that are meant; of those that are leaving, nothing more leaves."""
         if sum(each is not None for each in (session_id, subject, token_id)) != 1:
             raise LocalProtocolError("name exactly one of the things that can be ended")
-        if session_id is not None:
-            session = self._sessions.get(session_id)
-            return [] if session is None or session.identity is None else [session]
-        return [
-            each
-            for each in self
-            if each.identity is not None
-            and (
-                each.identity.subject == subject
-                if subject is not None
-                else each.identity.token_id == token_id
+
+        def is_meant(session: ServerSession) -> bool:
+            identity = session.identity
+            return identity is not None and (
+                session.session_id == session_id
+                or identity.subject == subject
+                or (token_id is not None and identity.token_id == token_id)
             )
-        ]
+
+        for each in filter(is_meant, self._leaving.values()):
+            each.silence(now=now)  # it is over already, but what was queued could still leave
+        return list(filter(is_meant, self))
 
     def _end(
         self, sessions: Iterable[ServerSession], error_code: ErrorCode, detail: str, now: float

@@ -87,11 +87,6 @@ class ServerSession(SpeakingSession):
         )
 
     @property
-    def subscription_count(self) -> int:
-        """How many subscriptions the peer has."""
-        return len(self._subscriptions)
-
-    @property
     def has_left(self) -> bool:
         """Whether the peer will read nothing more, though what it said before still counts."""
         return self._is_eof

@@ -208,6 +208,11 @@ class SpeakingSession(TimedMachine[ServerState, ServerTrigger]):
             return
         self._fail(RemoteProtocolError(error_code, detail))
 
+    def silence(self, *, now: float) -> None:
+        """No MESSAGE leaves any more, though the session may be closing in peace."""
+        self._advance(now)
+        self._output.drop_messages()
+
     def end_at(self, at: float) -> None:
         """Go away at the instant `at` (Unix seconds), behind work that is being done by then.
 

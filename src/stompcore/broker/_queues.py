@@ -151,10 +151,14 @@ class Queues:
         Returns:
             How many were given up for it, or with it.
         """
-        given_up = 0
+        given_up, size = 0, size_of(message.headers, message.body)
+        own = self._queues.get(destination)
+        others = self._size - (0 if own is None else sum(each.size for each in own.ready))
+        if others + size > self._limits.queues_size:
+            return 1  # it is other queues that are full: forgetting would make no room
         while True:
             try:
-                self.check({destination: (1, size_of(message.headers, message.body))})
+                self.check({destination: (1, size)})
             except RemoteProtocolError:
                 queue = self._queues.get(destination)
                 if queue is None or not queue.ready:
