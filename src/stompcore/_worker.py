@@ -100,7 +100,15 @@ class Worker:
         pending = self.calls.current(session_id)
         assert pending is not None
         assert pending.call is job.call
-        self._finish(pending, job.error, now)
+        error = job.error
+        if error is None:
+            try:
+                # It may have run past its token's end: nobody can be told that it was done, and a
+                # client that sends again must not find it done twice.
+                self._look_at(pending, now)
+            except Exception as raised:
+                error = raised
+        self._finish(pending, error, now)
         self._go_on(session_id, now)
 
     # --- who may --------------------------------------------------------------------------
@@ -235,7 +243,7 @@ class Worker:
         return is_fine
 
     def _look_at(self, pending: PendingCall, now: float) -> None:
-        """Whether a call that may have waited can still be made.
+        """Whether a call that has waited can still be made, and one that has run take effect.
 
         Raises:
             RemoteProtocolError: the session has expired, was ended, or may not do this any more.
