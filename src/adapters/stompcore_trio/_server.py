@@ -63,6 +63,7 @@ class _Connection:
                 nursery.cancel_scope.cancel()
         finally:
             server.forget(self)
+            del self._wire  # which calls back: a circle would wait for the garbage collector
 
     def flush(self) -> None:
         self._wire.flush()
