@@ -205,18 +205,7 @@ class Broker:
         wanted: dict[str, tuple[int, int]] = {}
         for destination, headers, body in messages:
             self._forwarded(headers, sender)
-            if len(destination) > self._limits.destination_size:
-                raise too_much("A destination is longer than accepted.")
-            if destination.startswith(TOPIC):
-                self._topics.check(destination)
-            elif destination.startswith(QUEUE):
-                self._check_queue(destination)
-                count, size = wanted.get(destination, (0, 0))
-                wanted[destination] = count + 1, size + size_of(headers, body)
-            elif destination.startswith(USER):
-                parse_user(destination)
-            elif not destination.startswith(REPLY):
-                raise violation(_UNKNOWN)
+            self._check_one(destination, headers, body, wanted)
         self._queues.check(wanted)
 
     def publish(
@@ -239,8 +228,10 @@ class Broker:
             RemoteProtocolError: nothing can be sent there, or a queue has no room for it; or
                 `reply-to` names a temporary destination that the sender does not listen to.
         """
-        self.check([(destination, headers, body)], sender=sender)
         kept = self._forwarded(headers, sender)
+        wanted: dict[str, tuple[int, int]] = {}
+        self._check_one(destination, headers, body, wanted)
+        self._queues.check(wanted)
         self._last_message += 1
         message_id = f"{self._id_prefix}{self._last_message}"
         if destination.startswith(QUEUE):
@@ -346,6 +337,23 @@ class Broker:
                 self._fail(entry, "nacked")
 
     # --- inside ---------------------------------------------------------------------------
+
+    def _check_one(
+        self, destination: str, headers: Headers, body: bytes, wanted: dict[str, tuple[int, int]]
+    ) -> None:
+        """Whether there is such a destination; what it needs of a queue is added to `wanted`."""
+        if len(destination) > self._limits.destination_size:
+            raise too_much("A destination is longer than accepted.")
+        if destination.startswith(TOPIC):
+            self._topics.check(destination)
+        elif destination.startswith(QUEUE):
+            self._check_queue(destination)
+            count, size = wanted.get(destination, (0, 0))
+            wanted[destination] = count + 1, size + size_of(headers, body)
+        elif destination.startswith(USER):
+            parse_user(destination)
+        elif not destination.startswith(REPLY):
+            raise violation(_UNKNOWN)
 
     def _check_queue(self, destination: str) -> None:
         if destination == QUEUE:
