@@ -65,6 +65,7 @@ class Worker:
                     self._require(session, Access.SEND, event.destination)
                     self._publish(session, event, now)
                 case Sent():
+                    self._check(session, [event])
                     self._send([event], session, event, now)
                     return
                 case Committed():
@@ -192,10 +193,8 @@ class Worker:
     def _send(self, sent: Sequence[Sent], session: ServerSession, work: Work, now: float) -> None:
         """Send these, in order; `work` is done when all of them are.
 
-        Raises:
-            RemoteProtocolError: one of them cannot be sent; nothing was.
+        `_check` has said that all of them can be.
         """
-        self._check(session, sent)
         last_call = max(
             (i for i, each in enumerate(sent) if self._handlers.find(each.destination)), default=-1
         )
