@@ -179,7 +179,7 @@ async def drain(runtime: str, sessions: int, lagging: int) -> Figures:
 async def _accepts(address: tuple[str, int]) -> bool:
     try:
         _, writer = await asyncio.open_connection(*address)
-    except ConnectionRefusedError:
+    except OSError:  # refused, or reset: it stood in the backlog of a listener that then closed
         return False
     writer.close()
     return True
