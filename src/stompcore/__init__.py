@@ -13,9 +13,18 @@ from __future__ import annotations
 from stompcore._auth import AllowAll, Identity, Rejected, Token, TokenVerifier
 from stompcore._client import ClientSession
 from stompcore._codec import FrameDecoder, Message, encode_frame
-from stompcore._config import Backoff, ClientConfig, HeartBeat, Limits, ServerConfig
+from stompcore._config import (
+    Backoff,
+    ClientConfig,
+    Handover,
+    HeartBeat,
+    Limits,
+    Refresh,
+    ServerConfig,
+)
 from stompcore._connection import ClientConnection
 from stompcore._counters import Snapshot
+from stompcore._duplicates import Duplicates
 from stompcore._endings import DEFAULT_RULES, Rule
 from stompcore._errors import (
     AuthenticationFailed,
@@ -24,13 +33,24 @@ from stompcore._errors import (
     ErrorCode,
     LocalProtocolError,
     MessageTimedOut,
+    NotConnected,
     OutboxFull,
     RemoteProtocolError,
+    ReplyLost,
+    RequestTimedOut,
     SendRefused,
     StaleEpoch,
     StompError,
+    SubjectChanged,
     SubscriptionOverflow,
     SubscriptionRefused,
+    TokenFailed,
+    TokenTimedOut,
+    TokenUnavailable,
+    TokenUnchanged,
+    TokenUnusable,
+    TransactionLost,
+    TransactionRefused,
     Unauthorized,
 )
 from stompcore._events import (
@@ -58,10 +78,12 @@ from stompcore._events import (
     Reauthenticated,
     ReauthRequested,
     Receipted,
+    Refreshed,
     Resubscribed,
     Sent,
     ServerEvent,
     SessionEstablished,
+    StatusChanged,
     Stopped,
     Subscribed,
     SubscriptionActive,
@@ -70,6 +92,8 @@ from stompcore._events import (
     TokenReason,
     TokenReceived,
     TokenRequested,
+    TransactionCommitted,
+    TransactionFailed,
     Unsubscribed,
     Work,
 )
@@ -78,7 +102,7 @@ from stompcore._headers import Headers, Version
 from stompcore._hub import Hub, Notice
 from stompcore._machine import Close, Machine
 from stompcore._server import ServerSession
-from stompcore._state import ConnectionState, ServerState
+from stompcore._state import ConnectionState, HandoverState, ServerState, Status, TokenState
 from stompcore._timers import Timer
 from stompcore.broker import Broker
 from stompcore.client import Client, ReceivedMessage, Subscription, TokenRequest, TokenSource
@@ -118,6 +142,7 @@ __all__ = [
     "Dial",
     "Dialing",
     "Disconnected",
+    "Duplicates",
     "Ended",
     "ErrorCode",
     "ErrorReceived",
@@ -127,6 +152,8 @@ __all__ = [
     "Grant",
     "Grants",
     "Handlers",
+    "Handover",
+    "HandoverState",
     "HangUp",
     "Headers",
     "HeartBeat",
@@ -138,6 +165,7 @@ __all__ = [
     "Message",
     "MessageTimedOut",
     "Nacked",
+    "NotConnected",
     "Notice",
     "OutboxFull",
     "Outcome",
@@ -148,9 +176,13 @@ __all__ = [
     "Reauthenticated",
     "Receipted",
     "ReceivedMessage",
+    "Refresh",
+    "Refreshed",
     "Refused",
     "Rejected",
     "RemoteProtocolError",
+    "ReplyLost",
+    "RequestTimedOut",
     "Resubscribed",
     "Rule",
     "SendRefused",
@@ -162,8 +194,11 @@ __all__ = [
     "SessionEstablished",
     "Snapshot",
     "StaleEpoch",
+    "Status",
+    "StatusChanged",
     "StompError",
     "Stopped",
+    "SubjectChanged",
     "Subscribed",
     "Subscription",
     "SubscriptionActive",
@@ -172,13 +207,23 @@ __all__ = [
     "SubscriptionRefused",
     "Timer",
     "Token",
+    "TokenFailed",
     "TokenFetchFailed",
     "TokenReason",
     "TokenReceived",
     "TokenRequest",
     "TokenRequested",
     "TokenSource",
+    "TokenState",
+    "TokenTimedOut",
+    "TokenUnavailable",
+    "TokenUnchanged",
+    "TokenUnusable",
     "TokenVerifier",
+    "TransactionCommitted",
+    "TransactionFailed",
+    "TransactionLost",
+    "TransactionRefused",
     "Unauthorized",
     "Unsubscribed",
     "Version",

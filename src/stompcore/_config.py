@@ -5,6 +5,7 @@ Durations are seconds (float), sizes are bytes.
 
 from __future__ import annotations
 
+import enum
 import math
 import re
 from collections.abc import Collection
@@ -12,7 +13,15 @@ from dataclasses import dataclass, field, fields
 
 from stompcore._errors import LocalProtocolError
 
-__all__ = ["Backoff", "ClientConfig", "HeartBeat", "Limits", "ServerConfig"]
+__all__ = [
+    "Backoff",
+    "ClientConfig",
+    "Handover",
+    "HeartBeat",
+    "Limits",
+    "Refresh",
+    "ServerConfig",
+]
 
 
 # None of these can stand in a header of CONNECT or CONNECTED, which have no escapes.
@@ -33,7 +42,8 @@ class Limits:
         headers: of one frame.
         header_line_size: in bytes.
         command_size: in bytes.
-        destination_size: of a destination, and of a subscription's id, in characters.
+        destination_size: of a destination, of a subscription's id, and of a subject that CONNECTED
+            names, in characters.
         subscriptions: of one session.
         transactions: open at once in one session; together they hold `frame_size` bytes at most.
         transaction_frames: of one transaction.
@@ -48,6 +58,8 @@ class Limits:
         queue_messages, queue_size: of one queue; the size in bytes.
         queues_messages, queues_size: of all of them; the size in bytes.
         deliveries: how often a queue tries one message before it is a dead letter.
+        message_keys, all_message_keys: how many a server remembers of one subject, and of all of
+            them; the oldest are forgotten.
     """
 
     frame_size_before_login: int = 64 * 1024
@@ -73,6 +85,8 @@ class Limits:
     queues_messages: int = 250_000
     queues_size: int = 256 * 1024 * 1024
     deliveries: int = 5
+    message_keys: int = 10_000
+    all_message_keys: int = 250_000
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -131,6 +145,39 @@ class Backoff:
         return self.minimum + random * (ceiling - self.minimum)
 
 
+class Handover(enum.Enum):
+    """How a client changes to a newer token where the server cannot take one in place."""
+
+    BREAK = "break"  # DISCONNECT, then dial again
+    OVERLAP = "overlap"  # the new connection is subscribed before the old one is closed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refresh:
+    """When and how a client gets a new token ahead of the old one's end.
+
+    Args:
+        earliest, latest: the new token is asked for at a share of the old one's life that is drawn
+            between these, so that tokens issued together are not refreshed together.
+        handover: what to do with the new token where the server does not take it in place
+            (`token-refresh` in CONNECTED).
+    """
+
+    earliest: float = 0.8
+    latest: float = 0.9
+    handover: Handover = Handover.BREAK
+
+    def __post_init__(self) -> None:
+        _require(0 < self.earliest <= self.latest < 1, "0 < earliest <= latest < 1 must hold")
+
+    def delay(self, life: float, random: float) -> float:
+        """How long to wait, in seconds, with a token that lives `life` seconds.
+
+        `random` is in [0, 1).
+        """
+        return life * (self.earliest + random * (self.latest - self.earliest))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServerConfig:
     """What every session of one server has in common.
@@ -149,6 +196,9 @@ class ServerConfig:
         drain_window: seconds, at most, over which a drain spreads the ends of its sessions.
         drain_rate: sessions a second that a drain ends; a small server drains faster than its
             window.
+        duplicate_window: for how many seconds a `message-key` is remembered, so that a message
+            that is sent again is not done twice; longer than clients send again (their
+            `outbox_timeout`). 0 looks at no key.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -163,6 +213,7 @@ class ServerConfig:
     metrics_path: str | None = "/metrics"
     drain_window: float = 5.0
     drain_rate: float = 200.0
+    duplicate_window: float = 300.0
 
     def __post_init__(self) -> None:
         _require(0 <= self.leeway < math.inf, "leeway must be 0 or more")
@@ -176,6 +227,7 @@ class ServerConfig:
         )
         _require(0 <= self.drain_window < math.inf, "drain_window must be 0 or more")
         _require(0 < self.drain_rate < math.inf, "drain_rate must be above 0")
+        _require(0 <= self.duplicate_window < math.inf, "duplicate_window must be 0 or more")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -189,23 +241,31 @@ class ClientConfig:
         heart_beat: what the client offers and wants.
         limits: bounds on what a server may make us keep.
         backoff: see `Backoff`.
+        refresh: see `Refresh`; None waits until the server says that the token has expired.
         dial_timeout: for TCP, TLS and the WebSocket handshake together.
-        connect_timeout: from CONNECT to CONNECTED.
+        connect_timeout: from CONNECT to CONNECTED, and from a new token to its confirmation.
         token_timeout: for one call of the token source.
         error_timeout: after an ERROR, how long the server may take to close by itself.
         close_timeout: for the RECEIPT of DISCONNECT, then for the close handshake.
         token_refusals: this many fresh tokens refused in a row stop the client.
         outbox_count, outbox_size: bounds on messages that are not confirmed yet.
         outbox_timeout: a message that is older and not confirmed fails.
-        subscription_buffer: messages that a subscription holds for a slow reader.
+        subscription_buffer: messages that a subscription holds for a slow reader before the
+            client stops reading from the server.
+        subscription_limit: messages after which a subscription ends. It reads on past
+            `subscription_buffer` only while it waits for an answer of the server.
+        status_grace: seconds without a connection that the status does not show.
+        offline_timeout: seconds without a connection after which the status says offline.
     """
 
     host: str | None = None
     login: str | None = None
     passcode: bool = False
     heart_beat: HeartBeat = field(default_factory=HeartBeat)
-    limits: Limits = field(default_factory=Limits)
+    # A RECEIPT names every subscription that a new token has ended, one header for each.
+    limits: Limits = field(default_factory=lambda: Limits(headers=1100))
     backoff: Backoff = field(default_factory=Backoff)
+    refresh: Refresh | None = field(default_factory=Refresh)
     dial_timeout: float = 10.0
     connect_timeout: float = 10.0
     token_timeout: float = 10.0
@@ -216,6 +276,9 @@ class ClientConfig:
     outbox_size: int = 8 * 1024 * 1024
     outbox_timeout: float = 120.0
     subscription_buffer: int = 1000
+    subscription_limit: int = 10_000
+    status_grace: float = 2.0
+    offline_timeout: float = 30.0
 
     def __post_init__(self) -> None:
         for text in (self.host, self.login):
@@ -231,6 +294,17 @@ class ClientConfig:
             "outbox_size",
             "outbox_timeout",
             "subscription_buffer",
+            "subscription_limit",
+            "status_grace",
+            "offline_timeout",
         ):
             value = getattr(self, name)
             _require(0 < value < math.inf, f"{name} must be above 0")
+        _require(
+            self.subscription_buffer <= self.subscription_limit,
+            "subscription_limit must not be below subscription_buffer",
+        )
+        _require(
+            self.status_grace <= self.offline_timeout,
+            "offline_timeout must not be below status_grace",
+        )

@@ -20,7 +20,7 @@ from stompcore._events import (
     SessionEstablished,
 )
 from stompcore._frames import SERVER_COMMANDS, Command, Frame
-from stompcore._headers import Version
+from stompcore._headers import Headers, Version
 from stompcore._heartbeat import BEAT, HeartBeats, heart_beat_header
 from stompcore._machine import Close, TimedMachine
 from stompcore._state import (
@@ -30,7 +30,7 @@ from stompcore._state import (
 )
 from stompcore._timers import Timer
 
-__all__ = ["ClientConnection", "connect_headers"]
+__all__ = ["ClientConnection", "connect_headers", "token_header"]
 
 _DISCONNECT_RECEIPT = "disconnect"
 
@@ -56,11 +56,13 @@ class ClientConnection(TimedMachine[ClientConnectionState, ClientConnectionTrigg
         self.close: Close | None = None
         #: A transport with a close of its own (WebSocket) tells more than an ERROR; wait for it.
         self.awaits_close = False
+        self._is_paused = False
         self._config = config
         self._beats = HeartBeats(self._timers)
         self._decoder = FrameDecoder(config.limits)
         self._events: deque[ConnectionEvent] = deque()
         self._output: deque[bytes] = deque()
+        self._bytes_queued = 0
         self._established = False
         self._error: ErrorReceived | None = None
         self._peer_close: Close | None = None
@@ -79,8 +81,8 @@ class ClientConnection(TimedMachine[ClientConnectionState, ClientConnectionTrigg
 
     @property
     def wants_read(self) -> bool:
-        """Always: a client has nobody to wait for before it can judge a frame."""
-        return True
+        """Whether its messages find a reader; see `pause`."""
+        return not self._is_paused
 
     @property
     def closing(self) -> bool:
@@ -100,7 +102,7 @@ class ClientConnection(TimedMachine[ClientConnectionState, ClientConnectionTrigg
     @property
     def bytes_queued(self) -> int:
         """Bytes that `data_to_send()` would return."""
-        return sum(map(len, self._output))
+        return self._bytes_queued
 
     @property
     def error(self) -> ErrorCode | None:
@@ -115,7 +117,7 @@ class ClientConnection(TimedMachine[ClientConnectionState, ClientConnectionTrigg
         self._advance(now)
         if not self.closing:
             self._decoder.receive_data(data)
-            if data:
+            if data and not self._is_paused:
                 self._beats.received(self._now)
         self._fire_due()
 
@@ -148,7 +150,7 @@ class ClientConnection(TimedMachine[ClientConnectionState, ClientConnectionTrigg
     def data_to_send(self) -> list[bytes]:
         """What to write, in order."""
         chunks = list(self._output)
-        self._output.clear()
+        self._drop_output()
         return chunks
 
     def next_event(self) -> ConnectionEvent | None:
@@ -159,6 +161,19 @@ class ClientConnection(TimedMachine[ClientConnectionState, ClientConnectionTrigg
         return self._events.popleft() if self._events else None
 
     # --- what the client does -------------------------------------------------------------
+
+    def pause(self, *, now: float) -> None:
+        """Nobody reads what comes: `wants_read` is false, and no silence of the server counts."""
+        self._advance(now)
+        self._is_paused = True
+        self._timers.cancel(Timer.PEER_SILENT)
+
+    def resume(self, *, now: float) -> None:
+        """Read on."""
+        self._advance(now)
+        self._is_paused = False
+        if not self.closing:
+            self._beats.received(self._now)
 
     def send_frame(self, frame: Frame, *, now: float) -> None:
         """Queue a frame.
@@ -236,7 +251,7 @@ class ClientConnection(TimedMachine[ClientConnectionState, ClientConnectionTrigg
             case Command.MESSAGE:
                 self._events.append(frame)
             case Command.RECEIPT:
-                self._receipt(headers["receipt-id"])
+                self._receipt(headers)
             case Command.ERROR:
                 self._error = ErrorReceived(frame=frame)
                 self._events.append(self._error)
@@ -258,19 +273,20 @@ class ClientConnection(TimedMachine[ClientConnectionState, ClientConnectionTrigg
         self._timers.cancel(Timer.CONNECT)
         self._events.append(SessionEstablished(version=version, headers=headers))
 
-    def _receipt(self, receipt_id: str) -> None:
+    def _receipt(self, headers: Headers) -> None:
+        receipt_id = headers["receipt-id"]
         if receipt_id == _DISCONNECT_RECEIPT and self.state is ClientConnectionState.DISCONNECTING:
             self._clean = True
             self._begin_close()
         else:
-            self._events.append(Receipted(receipt_id=receipt_id))
+            self._events.append(Receipted(receipt_id=receipt_id, headers=headers))
 
     def _begin_close(self) -> None:
         """Wait, for a bounded time, for the server to close."""
         self._table.fire(ClientConnectionTrigger.END)
         self._timers.clear()
         self._decoder.clear()
-        self._output.clear()
+        self._drop_output()
         self.close = Close()
         if self.awaits_close:
             # Some servers leave the socket open after an ERROR, whatever the specification says.
@@ -284,7 +300,7 @@ class ClientConnection(TimedMachine[ClientConnectionState, ClientConnectionTrigg
             return
         self._table.fire(ClientConnectionTrigger.GONE)
         self._timers.clear()
-        self._output.clear()
+        self._drop_output()
         self._events.append(
             Disconnected(
                 established=self._established,
@@ -296,8 +312,13 @@ class ClientConnection(TimedMachine[ClientConnectionState, ClientConnectionTrigg
             )
         )
 
+    def _drop_output(self) -> None:
+        self._output.clear()
+        self._bytes_queued = 0
+
     def _queue(self, data: bytes) -> None:
         self._output.append(data)
+        self._bytes_queued += len(data)
         self._beats.sent(self._now)
 
 
@@ -306,10 +327,13 @@ def connect_headers(config: ClientConfig, host: str, token: Token | None) -> dic
     headers = {"host": config.host or host}
     if config.login is not None:
         headers["login"] = config.login
-    if token is None:
-        return headers
-    if config.passcode:
-        headers["passcode"] = token.reveal()
-    else:
-        headers["Authorization"] = f"Bearer {token.reveal()}"
+    if token is not None:
+        headers |= token_header(config, token)
     return headers
+
+
+def token_header(config: ClientConfig, token: Token) -> dict[str, str]:
+    """The one header that carries the token: `Authorization: Bearer`, or `passcode`."""
+    if config.passcode:
+        return {"passcode": token.reveal()}
+    return {"Authorization": f"Bearer {token.reveal()}"}

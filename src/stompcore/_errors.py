@@ -19,13 +19,24 @@ __all__ = [
     "Farewell",
     "LocalProtocolError",
     "MessageTimedOut",
+    "NotConnected",
     "OutboxFull",
     "RemoteProtocolError",
+    "ReplyLost",
+    "RequestTimedOut",
     "SendRefused",
     "StaleEpoch",
     "StompError",
+    "SubjectChanged",
     "SubscriptionOverflow",
     "SubscriptionRefused",
+    "TokenFailed",
+    "TokenTimedOut",
+    "TokenUnavailable",
+    "TokenUnchanged",
+    "TokenUnusable",
+    "TransactionLost",
+    "TransactionRefused",
     "Unauthorized",
 ]
 
@@ -146,10 +157,42 @@ class RemoteProtocolError(StompError):
         return self.error_code.message
 
 
-class Unauthorized(StompError):
+class TokenFailed(StompError):
+    """A call of the token source has brought no token that is of use.
+
+    The subclasses say why, and decide what comes of it: the permanent ones, `Unauthorized` and
+    `SubjectChanged`, stop the client; after all others the source is asked again after a backoff,
+    for as long as it takes, while a token that still counts stays in use.
+    """
+
+
+class TokenUnavailable(TokenFailed):
+    """Temporary: the token source raised something, as when the auth server cannot be reached."""
+
+
+class TokenTimedOut(TokenFailed):
+    """The token source did not answer within `ClientConfig.token_timeout`."""
+
+
+class TokenUnusable(TokenFailed):
+    """What the token source gave is no token: it is empty, or cannot stand in a header."""
+
+
+class TokenUnchanged(TokenFailed):
+    """The token source gave again the very token that was to be replaced (a cache, as a rule)."""
+
+
+class Unauthorized(TokenFailed):
     """A token source's word that no token will come any more: the user has to log in again.
 
     Raise it from the callable given as `token=`. Any other exception counts as temporary.
+    """
+
+
+class SubjectChanged(TokenFailed):
+    """A new token, or the server, speaks of another subject than the session began with.
+
+    Permanent: what this user has sent, and listens to, must not pass to another one.
     """
 
 
@@ -186,6 +229,35 @@ class SubscriptionRefused(_Refused):
 
 class SubscriptionOverflow(StompError):
     """Nobody read a subscription's messages; it ended when its buffer was full."""
+
+
+class NotConnected(StompError):
+    """There is no connection at this moment, and this cannot wait for one."""
+
+
+class TransactionLost(StompError):
+    """The connection of a transaction has ended, and the transaction with it.
+
+    Args:
+        is_unknown: COMMIT had left, and its RECEIPT had not come: whether the server has done it
+            is not known. False: it has not.
+    """
+
+    def __init__(self, text: str, *, is_unknown: bool = False) -> None:
+        super().__init__(text)
+        self.is_unknown = is_unknown
+
+
+class TransactionRefused(_Refused):
+    """The server answered the transaction with an ERROR: nothing of it was done."""
+
+
+class RequestTimedOut(StompError):
+    """No reply to a request came in time."""
+
+
+class ReplyLost(StompError):
+    """The connection on which a reply to a request could have come has ended."""
 
 
 class StaleEpoch(StompError):

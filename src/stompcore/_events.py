@@ -6,10 +6,11 @@ import enum
 from dataclasses import dataclass, field
 
 from stompcore._auth import Identity, Token
-from stompcore._errors import ErrorCode, StompError
+from stompcore._errors import ErrorCode, StompError, SubjectChanged, TokenFailed, Unauthorized
 from stompcore._frames import Frame
 from stompcore._headers import Headers, Version
 from stompcore._machine import Close
+from stompcore._state import Status
 
 __all__ = [
     "AckMode",
@@ -36,10 +37,12 @@ __all__ = [
     "ReauthRequested",
     "Reauthenticated",
     "Receipted",
+    "Refreshed",
     "Resubscribed",
     "Sent",
     "ServerEvent",
     "SessionEstablished",
+    "StatusChanged",
     "Stopped",
     "Subscribed",
     "SubscriptionActive",
@@ -48,6 +51,8 @@ __all__ = [
     "TokenReason",
     "TokenReceived",
     "TokenRequested",
+    "TransactionCommitted",
+    "TransactionFailed",
     "Unsubscribed",
     "Work",
 ]
@@ -210,9 +215,10 @@ class SessionEstablished:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Receipted:
-    """RECEIPT came."""
+    """RECEIPT came; `headers` are all that it said."""
 
     receipt_id: str
+    headers: Headers = field(default_factory=Headers, repr=False, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -270,6 +276,7 @@ class Outcome(enum.Enum):
 
     REFRESH = "refresh"  # get a new token first, then dial at once
     RETRY = "retry"  # dial again after the backoff
+    RENEW = "renew"  # we ended it ourselves, for one that lives on a newer token
     STOP = "stop"  # dialling again would be of no use
 
 
@@ -277,6 +284,7 @@ class TokenReason(enum.Enum):
     """Why a token is asked for."""
 
     INITIAL = "initial"
+    AHEAD = "ahead"  # of its end: the token that there is still counts
     EXPIRED = "expired"
 
 
@@ -323,10 +331,30 @@ class TokenReceived:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TokenFetchFailed:
-    """The token source has failed; `permanent` if it will not be asked again."""
+    """The token source has failed; `error` says how."""
 
     generation: int
-    permanent: bool
+    error: TokenFailed
+
+    @property
+    def permanent(self) -> bool:
+        """Whether it will not be asked again."""
+        return isinstance(self.error, Unauthorized | SubjectChanged)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refreshed:
+    """The server has taken a new token on the connection that there is."""
+
+    epoch: int
+    generation: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StatusChanged:
+    """What the person at the screen should see has changed."""
+
+    status: Status
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -340,9 +368,13 @@ class Delivered:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Published:
-    """The server has confirmed the message with this key."""
+    """The server has confirmed the message with this key.
+
+    Where no confirmation was asked for, `is_confirmed` is False: it was handed to the connection.
+    """
 
     key: int
+    is_confirmed: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -350,6 +382,21 @@ class PublishFailed:
     """The message with this key will not be sent any more."""
 
     key: int
+    error: StompError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TransactionCommitted:
+    """The server has done all of a transaction."""
+
+    transaction: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TransactionFailed:
+    """A transaction is over; `error` says why, and whether anything of it may have been done."""
+
+    transaction: str
     error: StompError
 
 
@@ -383,9 +430,13 @@ ClientEvent = (
     | TokenRequested
     | TokenReceived
     | TokenFetchFailed
+    | Refreshed
+    | StatusChanged
     | Delivered
     | Published
     | PublishFailed
+    | TransactionCommitted
+    | TransactionFailed
     | SubscriptionActive
     | SubscriptionEnded
     | Stopped

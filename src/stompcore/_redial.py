@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from stompcore._config import Backoff
@@ -25,11 +26,26 @@ class Redial:
         self._random = random
         self._attempt = 0
         self._connected_at = 0.0
+        self._dialed_at = -math.inf
 
     @property
     def is_waiting(self) -> bool:
         """Whether it is too early to dial."""
         return self._timers.at(Timer.REDIAL) is not None
+
+    def dialing(self, now: float) -> None:
+        """An attempt begins."""
+        self._dialed_at = now
+
+    def may_overlap(self, now: float) -> bool:
+        """Whether a second connection may be dialled beside the first.
+
+        If it is too early, REDIAL will say when it is not.
+        """
+        earliest_at = self._dialed_at + self._backoff.minimum
+        if not self.is_waiting and now < earliest_at:
+            self._timers.set(Timer.REDIAL, earliest_at)
+        return not self.is_waiting
 
     def connected(self, now: float) -> None:
         """CONNECTED has come. It has to hold before the backoff is forgotten."""

@@ -1,10 +1,10 @@
 """Every transition table. They are data: the machines run on them, the documentation is drawn
 from them, and the tests walk through every cell.
 
-There is no single big machine. A server session has one small table. A client has four that do
-not know one another: where its connection is, whether it has a token, and, for each
-subscription and each message, what has become of it. What ties them together is plain code in
-`_client`, which asks one table before it moves another.
+There is no single big machine. A server session has one small table. A client has several that do
+not know one another: where its connection is, whether it has a token, how far a handover is, what
+its user should see, and, for each subscription, message and transaction, what has become of it.
+What ties them together is plain code in `_client`, which asks one table before it moves another.
 
 Two ideas run through all of them:
 
@@ -25,24 +25,33 @@ __all__ = [
     "CLIENT_CONNECTION",
     "CONNECTION",
     "ENDPOINT",
+    "HANDOVER",
     "MESSAGE",
     "SERVER_SESSION",
+    "STATUS",
     "SUBSCRIPTION",
     "TOKEN",
+    "TRANSACTION",
     "ClientConnectionState",
     "ClientConnectionTrigger",
     "ConnectionState",
     "ConnectionTrigger",
     "EndpointState",
     "EndpointTrigger",
+    "HandoverState",
+    "HandoverTrigger",
     "MessageState",
     "MessageTrigger",
     "ServerState",
     "ServerTrigger",
+    "Status",
+    "StatusTrigger",
     "SubscriptionState",
     "SubscriptionTrigger",
     "TokenState",
     "TokenTrigger",
+    "TransactionState",
+    "TransactionTrigger",
 ]
 
 
@@ -213,11 +222,12 @@ CONNECTION: Table[ConnectionState, ConnectionTrigger] = {
 
 
 class TokenState(enum.Enum):
-    """A client's token. FETCHING is the only state with a call of the token source in flight."""
+    """A client's token. A call of the token source is in flight in FETCHING and RENEWING only."""
 
     NONE = "none"
     FETCHING = "fetching"
     FRESH = "fresh"
+    RENEWING = "renewing"  # asked ahead of time: the token that there is still counts
     STALE = "stale"  # known to be dead: it is never sent again
     REFUSED = "refused"  # the source says that there will be no other
 
@@ -239,10 +249,59 @@ TOKEN: Table[TokenState, TokenTrigger] = {
     },
     TokenState.FRESH: {
         TokenTrigger.EXPIRED: TokenState.STALE,
-        TokenTrigger.FETCH: TokenState.FETCHING,
+        TokenTrigger.FETCH: TokenState.RENEWING,
+    },
+    TokenState.RENEWING: {
+        TokenTrigger.ARRIVED: TokenState.FRESH,
+        TokenTrigger.FETCH_FAILED: TokenState.FRESH,
+        TokenTrigger.UNAUTHORIZED: TokenState.REFUSED,
+        TokenTrigger.EXPIRED: TokenState.FETCHING,  # the same call, but now everything waits for it
     },
     TokenState.STALE: {TokenTrigger.FETCH: TokenState.FETCHING},
     TokenState.REFUSED: {},
+}
+
+
+class HandoverState(enum.Enum):
+    """How far a client is with changing to a connection that lives on a newer token.
+
+    None of it is seen in `ConnectionState`: a client that hands over stays CONNECTED.
+    """
+
+    NONE = "none"
+    DIALING = "dialing"
+    CONNECTING = "connecting"  # the new transport is there, CONNECTED is not
+    RESTORING = "restoring"  # both connections are subscribed, or about to be
+    RETIRING = "retiring"  # the old one has said DISCONNECT, its RECEIPT has not come
+
+
+class HandoverTrigger(enum.Enum):
+    BEGIN = "dial"
+    DIALED = "dialed"
+    CONNECTED = "connected"
+    RESTORED = "every subscription confirmed"
+    RETIRED = "old connection ended"
+    ABANDON = "given up, or the new connection is the only one"
+
+
+HANDOVER: Table[HandoverState, HandoverTrigger] = {
+    HandoverState.NONE: {HandoverTrigger.BEGIN: HandoverState.DIALING},
+    HandoverState.DIALING: {
+        HandoverTrigger.DIALED: HandoverState.CONNECTING,
+        HandoverTrigger.ABANDON: HandoverState.NONE,
+    },
+    HandoverState.CONNECTING: {
+        HandoverTrigger.CONNECTED: HandoverState.RESTORING,
+        HandoverTrigger.ABANDON: HandoverState.NONE,
+    },
+    HandoverState.RESTORING: {
+        HandoverTrigger.RESTORED: HandoverState.RETIRING,
+        HandoverTrigger.ABANDON: HandoverState.NONE,
+    },
+    HandoverState.RETIRING: {
+        HandoverTrigger.RETIRED: HandoverState.NONE,
+        HandoverTrigger.ABANDON: HandoverState.NONE,
+    },
 }
 
 
@@ -281,16 +340,18 @@ SUBSCRIPTION: Table[SubscriptionState, SubscriptionTrigger] = {
 
 
 class MessageState(enum.Enum):
-    """One message that a client sends. It ends in exactly one of the last two."""
+    """One message that a client sends. It ends in exactly one of the last three."""
 
     QUEUED = "queued"
     IN_FLIGHT = "in flight"
+    SENT = "sent"  # nobody asked for a confirmation
     CONFIRMED = "confirmed"
     FAILED = "failed"
 
 
 class MessageTrigger(enum.Enum):
     SENT = "sent"
+    LET_GO = "sent, and no receipt asked for"
     RECEIPT = "receipt received"
     LOST = "connection lost"
     FAIL = "refused, too old, or the client stopped"
@@ -299,6 +360,7 @@ class MessageTrigger(enum.Enum):
 MESSAGE: Table[MessageState, MessageTrigger] = {
     MessageState.QUEUED: {
         MessageTrigger.SENT: MessageState.IN_FLIGHT,
+        MessageTrigger.LET_GO: MessageState.SENT,
         MessageTrigger.FAIL: MessageState.FAILED,
     },
     MessageState.IN_FLIGHT: {
@@ -306,6 +368,77 @@ MESSAGE: Table[MessageState, MessageTrigger] = {
         MessageTrigger.LOST: MessageState.QUEUED,
         MessageTrigger.FAIL: MessageState.FAILED,
     },
+    MessageState.SENT: {},
     MessageState.CONFIRMED: {},
     MessageState.FAILED: {},
+}
+
+
+class TransactionState(enum.Enum):
+    """One transaction of a client."""
+
+    OPEN = "open"
+    COMMITTING = "committing"  # COMMIT is on its way, its RECEIPT has not come
+    COMMITTED = "committed"
+    ABORTED = "aborted"
+    FAILED = "failed"  # refused, or lost with its connection
+
+
+class TransactionTrigger(enum.Enum):
+    COMMIT = "commit"
+    ABORT = "abort"
+    RECEIPT = "receipt received"
+    FAIL = "refused, or connection lost"
+
+
+TRANSACTION: Table[TransactionState, TransactionTrigger] = {
+    TransactionState.OPEN: {
+        TransactionTrigger.COMMIT: TransactionState.COMMITTING,
+        TransactionTrigger.ABORT: TransactionState.ABORTED,
+        TransactionTrigger.FAIL: TransactionState.FAILED,
+    },
+    TransactionState.COMMITTING: {
+        TransactionTrigger.RECEIPT: TransactionState.COMMITTED,
+        TransactionTrigger.FAIL: TransactionState.FAILED,
+    },
+    TransactionState.COMMITTED: {},
+    TransactionState.ABORTED: {},
+    TransactionState.FAILED: {},
+}
+
+
+class Status(enum.Enum):
+    """A client, as far as the person at the screen is concerned."""
+
+    ONLINE = "online"
+    RECOVERING = "recovering"  # not connected for longer than the grace
+    OFFLINE = "offline"  # not connected for long, or not yet, or closed
+    LOGGED_OUT = "logged out"  # only a login would help
+
+
+class StatusTrigger(enum.Enum):
+    CONNECTED = "connected"
+    OVERDUE = "not connected again within the grace"
+    GIVEN_UP = "not connected again for long, or closed"
+    REFUSED = "no token, or refused for good"
+
+
+STATUS: Table[Status, StatusTrigger] = {
+    Status.OFFLINE: {
+        StatusTrigger.CONNECTED: Status.ONLINE,
+        StatusTrigger.GIVEN_UP: Status.OFFLINE,
+        StatusTrigger.REFUSED: Status.LOGGED_OUT,
+    },
+    Status.ONLINE: {
+        StatusTrigger.CONNECTED: Status.ONLINE,
+        StatusTrigger.OVERDUE: Status.RECOVERING,
+        StatusTrigger.GIVEN_UP: Status.OFFLINE,
+        StatusTrigger.REFUSED: Status.LOGGED_OUT,
+    },
+    Status.RECOVERING: {
+        StatusTrigger.CONNECTED: Status.ONLINE,
+        StatusTrigger.GIVEN_UP: Status.OFFLINE,
+        StatusTrigger.REFUSED: Status.LOGGED_OUT,
+    },
+    Status.LOGGED_OUT: {},
 }

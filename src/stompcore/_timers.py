@@ -25,11 +25,16 @@ class Timer(enum.IntEnum):
     DIAL = 7
     CONNECT = 8
     TOKEN_FETCH = 9
-    OUTBOX = 10
-    STABLE = 11
-    TOKEN_RETRY = 12
-    REDIAL = 13
-    HEART_BEAT = 14
+    REAUTH = 10
+    HANDOVER = 11
+    OUTBOX = 12
+    STABLE = 13
+    TOKEN_RETRY = 14
+    TOKEN_REFRESH = 15
+    REDIAL = 16
+    RECOVERING = 17
+    OFFLINE = 18
+    HEART_BEAT = 19
 
 
 class Timers:

@@ -352,8 +352,8 @@ class ClientEndpoint(_Endpoint):
 
     @property
     def wants_read(self) -> bool:
-        """Always."""
-        return True
+        """Whether its messages find a reader."""
+        return self.connection.wants_read
 
     @property
     def closing(self) -> bool:

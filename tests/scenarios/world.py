@@ -21,6 +21,7 @@ from stompcore import (
     PublishFailed,
     ServerConfig,
     ServerSession,
+    StatusChanged,
 )
 from stompcore._connection import ClientConnection
 from stompcore._url import parse_url
@@ -72,7 +73,7 @@ class Person:
 
     def kinds(self) -> list[str]:
         """The names of the lifecycle events, without messages and confirmations."""
-        noise = (Delivered, Published)
+        noise = (Delivered, Published, StatusChanged)
         return [type(each).__name__ for each in self.events if not isinstance(each, noise)]
 
 
@@ -114,7 +115,7 @@ class World:
         """A new client, connected if nothing stands in its way."""
         session = ClientSession(
             URL[self.transport],
-            config or ClientConfig(heart_beat=NO_BEATS),
+            config or ClientConfig(heart_beat=NO_BEATS, refresh=None),
             now=self.now,
             random=lambda: 0.5,
         )

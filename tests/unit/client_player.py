@@ -18,6 +18,8 @@ from stompcore._timers import Timer
 
 NOW = 1000.0
 NO_BEATS = HeartBeat(send_interval=0, receive_interval=0)
+#: No timer that a test has not asked for.
+QUIET = {"heart_beat": NO_BEATS, "status_grace": 1e6, "offline_timeout": 1e6}
 EXPIRED = b"ERROR\nmessage:Token Expired\nerror-code:token-expired\n\n\0"
 GOING_AWAY = b"ERROR\nmessage:Going Away\nerror-code:going-away\n\n\0"
 
@@ -31,7 +33,9 @@ class Player:
         has_token: whether there is a token source.
         rules: of the client.
         draw: what `random` always gives.
-        config: fields of `ClientConfig`; without heart-beats unless they say otherwise.
+        client_id: of the client.
+        config: fields of `ClientConfig`; without heart-beats and changes of status unless they say
+            otherwise.
     """
 
     def __init__(
@@ -40,6 +44,7 @@ class Player:
         has_token: bool = True,
         rules: tuple[Rule, ...] = DEFAULT_RULES,
         draw: float = 0.5,
+        client_id: str = "",
         **config: Any,
     ) -> None:
         self.now = NOW
@@ -48,9 +53,10 @@ class Player:
         self.actions: list[Action] = []
         self.client = ClientSession(
             "stomp://h",
-            ClientConfig(**{"heart_beat": NO_BEATS, **config}),
+            ClientConfig(**{**QUIET, **config}),
             now=NOW,
             random=lambda: draw,
+            client_id=client_id,
             has_token=has_token,
             rules=rules,
         )
@@ -110,13 +116,13 @@ class Player:
         self.drain()
         return self.written()
 
-    def accept(self, version: str = "1.2") -> list[Frame]:
-        """CONNECTED comes; what the client writes upon it."""
+    def accept(self, version: str = "1.2", **more: str) -> list[Frame]:
+        """CONNECTED comes, with `more` headers; what the client writes upon it."""
         self.version = Version(version)
-        self.hear(f"CONNECTED\nversion:{version}\n\n\0".encode())
+        self.hear(connected(version, **more))
         return self.written()
 
-    def connect(self, *, awaits_close: bool = False) -> list[Frame]:
+    def connect(self, *, awaits_close: bool = False, **more: str) -> list[Frame]:
         """From the beginning, or from a lost connection, to CONNECTED."""
         if self.client.state is ConnectionState.IDLE:
             self.start()
@@ -125,7 +131,7 @@ class Player:
         if self.reason() is Timer.REDIAL:
             self.wait_for(Timer.REDIAL)
         self.dial(awaits_close=awaits_close)
-        return self.accept()
+        return self.accept(**more)
 
     def hear(self, data: bytes) -> None:
         """Bytes come from the server."""
@@ -206,6 +212,12 @@ def headers(frames: list[Frame], name: str) -> list[str | None]:
     return [each.headers.get(name) for each in frames]
 
 
+def connected(version: str = "1.2", **more: str) -> bytes:
+    fields = {"version": version, **{name.replace("_", "-"): more[name] for name in more}}
+    lines = "".join(f"{name}:{value}\n" for name, value in fields.items())
+    return f"CONNECTED\n{lines}\n\0".encode()
+
+
 def message(subscription: str, body: str = "", **more: str) -> bytes:
     fields = {
         "subscription": subscription,
@@ -217,4 +229,13 @@ def message(subscription: str, body: str = "", **more: str) -> bytes:
     return f"MESSAGE\n{lines}\n{body}\0".encode()
 
 
-__all__ = ["EXPIRED", "GOING_AWAY", "NOW", "Player", "commands", "headers", "message"]
+__all__ = [
+    "EXPIRED",
+    "GOING_AWAY",
+    "NOW",
+    "Player",
+    "commands",
+    "connected",
+    "headers",
+    "message",
+]

@@ -27,7 +27,7 @@ from stompcore._machine import Close
 from stompcore._state import ConnectionState, TokenState
 from stompcore._timers import Timer
 
-REFRESH, RETRY, STOP = Outcome
+REFRESH, RETRY, STOP = Outcome.REFRESH, Outcome.RETRY, Outcome.STOP
 
 
 def outcomes(play: Player) -> list[Outcome]:
@@ -289,12 +289,14 @@ def test_the_life_of_a_client_in_events() -> None:
         "TokenReceived",
         "Dialing",
         "Resubscribed",
+        "StatusChanged",
         "ConnectionEnded",
         "TokenRequested",
         "TokenReceived",
         "Dialing",
         "Resubscribed",
         "ConnectionEnded",
+        "StatusChanged",
         "Stopped",
     ]
     assert [each.epoch for each in play.all(Dialing)] == [1, 2]

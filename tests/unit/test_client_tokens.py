@@ -7,7 +7,13 @@ from tests.unit.client_player import EXPIRED, NOW, Player, headers
 
 from stompcore._client import ClientSession
 from stompcore._config import Backoff, ClientConfig
-from stompcore._errors import AuthenticationFailed, LocalProtocolError, Unauthorized
+from stompcore._errors import (
+    AuthenticationFailed,
+    LocalProtocolError,
+    TokenTimedOut,
+    TokenUnusable,
+    Unauthorized,
+)
 from stompcore._events import (
     ConnectionEnded,
     Dial,
@@ -214,7 +220,8 @@ def test_a_fetch_has_a_time_out() -> None:
     play = Player(token_timeout=3.0)
     play.start()
     assert play.wait_for(Timer.TOKEN_FETCH) == 3.0
-    assert play.all(TokenFetchFailed) == [TokenFetchFailed(generation=1, permanent=False)]
+    (failed,) = play.all(TokenFetchFailed)
+    assert (failed.generation, type(failed.error), failed.permanent) == (1, TokenTimedOut, False)
 
 
 def test_a_temporary_failure_is_retried_with_backoff() -> None:
@@ -241,7 +248,8 @@ def test_what_no_header_can_carry_is_no_token(answer: str) -> None:
     play = Player()
     play.start()
     play.give_token(answer)
-    assert play.all(TokenFetchFailed) == [TokenFetchFailed(generation=1, permanent=False)]
+    (failed,) = play.all(TokenFetchFailed)
+    assert (failed.generation, type(failed.error), failed.permanent) == (1, TokenUnusable, False)
     assert play.token_state() is TokenState.STALE
     play.wait_for(Timer.TOKEN_RETRY)
     assert len(play.all(FetchToken)) == 2
@@ -252,7 +260,8 @@ def test_none_is_no_token() -> None:
     play.start()
     play.client.token(1, None, now=play.now)  # type: ignore[arg-type]
     play.drain()
-    assert play.all(TokenFetchFailed) == [TokenFetchFailed(generation=1, permanent=False)]
+    (failed,) = play.all(TokenFetchFailed)
+    assert (failed.generation, type(failed.error), failed.permanent) == (1, TokenUnusable, False)
 
 
 def test_the_line_end_of_a_file_is_no_part_of_the_token() -> None:
@@ -266,7 +275,8 @@ def test_unauthorized_stops_the_client() -> None:
     play = Player()
     play.start()
     play.fail_token(permanent=True)
-    assert play.all(TokenFetchFailed) == [TokenFetchFailed(generation=1, permanent=True)]
+    (failed,) = play.all(TokenFetchFailed)
+    assert (failed.generation, type(failed.error), failed.permanent) == (1, Unauthorized, True)
     assert isinstance(play.stopped().error, Unauthorized)
     assert play.token_state() is TokenState.REFUSED
 

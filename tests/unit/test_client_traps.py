@@ -13,7 +13,7 @@ import pytest
 from tests.unit.client_player import EXPIRED, GOING_AWAY, NOW, Player, commands, headers, message
 
 from stompcore._config import Backoff, HeartBeat
-from stompcore._errors import AuthenticationFailed, StaleEpoch, Unauthorized
+from stompcore._errors import AuthenticationFailed, StaleEpoch, TokenUnchanged, Unauthorized
 from stompcore._events import (
     ConnectionEnded,
     Delivered,
@@ -24,6 +24,7 @@ from stompcore._events import (
     Published,
     Resubscribed,
     SubscriptionActive,
+    TokenFetchFailed,
 )
 from stompcore._frames import Command
 from stompcore._state import ConnectionState, TokenState
@@ -202,17 +203,32 @@ def test_d11_an_expired_token_is_never_sent_again(end: Callable[[Player], None])
     assert headers(play.dial(), "Authorization") == ["Bearer alive"]
 
 
-def test_d12_a_source_that_keeps_giving_a_dead_token_is_given_up() -> None:
+def test_d12_a_source_whose_fresh_tokens_are_dead_is_given_up() -> None:
     play = Player(token_refusals=3)
     play.start()
-    for _ in range(3):
-        play.give_token("from a cache")
+    for number in range(3):
+        play.give_token(f"dead on arrival {number}")
         if play.reason() is Timer.REDIAL:
             play.wait_for(Timer.REDIAL)
         play.dial()
         play.hear(REFUSED)
     assert isinstance(play.stopped().error, AuthenticationFailed)
     assert len(play.all(FetchToken)) == len(play.all(Dial)) == 3
+
+
+def test_d12_a_cache_that_gives_the_dead_token_again_is_asked_until_it_does_not() -> None:
+    play = Player(token_refusals=3)
+    play.start()
+    play.give_token("from a cache")
+    play.dial()
+    play.hear(REFUSED)
+    for _ in range(5):
+        play.give_token("from a cache")
+        assert play.wait_for(Timer.TOKEN_RETRY) >= 0.5
+    assert [type(each.error) for each in play.all(TokenFetchFailed)] == [TokenUnchanged] * 5
+    assert len(play.all(Dial)) == 1  # it was not sent a second time
+    play.give_token("a new one")
+    assert play.state() is ConnectionState.DIALING
 
 
 def test_d13_error_close_timer_and_end_of_stream_ask_for_one_token() -> None:

@@ -24,13 +24,13 @@ def fresh(timers: Timers | None = None) -> Credential:
     made = credential(timers)
     call = made.fetch(0.0)
     assert call is not None
-    assert made.arrived(call.generation, OLD)
+    assert made.arrived(call.generation, OLD, 0.0)
     return made
 
 
 def test_at_first_there_is_none() -> None:
     made = credential()
-    assert (made.state, made.token, made.is_fresh, made.generation) == (
+    assert (made.state, made.token, made.is_usable, made.generation) == (
         TokenState.NONE,
         None,
         False,
@@ -44,8 +44,8 @@ def test_fetch() -> None:
     assert made.fetch(100.0) == FetchToken(generation=1, reason=TokenReason.INITIAL)
     assert made.state is TokenState.FETCHING
     assert timers.at(Timer.TOKEN_FETCH) == 110.0
-    assert made.arrived(1, OLD)
-    assert (made.is_fresh, made.token) == (True, OLD)
+    assert made.arrived(1, OLD, 0.0)
+    assert (made.is_usable, made.token) == (True, OLD)
     assert timers.at(Timer.TOKEN_FETCH) is None
 
 
@@ -61,19 +61,19 @@ def test_D13_one_call_at_a_time_whoever_asks() -> None:
 def test_D13_the_answer_of_another_generation_is_void() -> None:
     timers = Timers()
     made = fresh(timers)
-    made.expired(was_accepted=True)
+    made.refused(made.token_generation, was_accepted=True)
     assert made.fetch(0.0) == FetchToken(generation=2, reason=TokenReason.EXPIRED)
     for generation in (0, 1, 3):
-        assert not made.arrived(generation, NEW)
+        assert not made.arrived(generation, NEW, 0.0)
         assert not made.failed(generation, 0.0, permanent=True)
     assert (made.state, made.token) == (TokenState.FETCHING, OLD)
     assert timers.at(Timer.TOKEN_FETCH) == 10.0
-    assert made.arrived(2, NEW)
+    assert made.arrived(2, NEW, 0.0)
 
 
 def test_an_answer_counts_once() -> None:
     made = fresh()
-    assert not made.arrived(1, NEW)
+    assert not made.arrived(1, NEW, 0.0)
     assert not made.failed(1, 0.0, permanent=True)
     assert (made.state, made.token) == (TokenState.FRESH, OLD)
 
@@ -103,8 +103,8 @@ def test_a_token_ends_the_row_of_failures() -> None:
         made.failed(generation, 0.0, permanent=False)
         timers.cancel(Timer.TOKEN_RETRY)
     made.fetch(0.0)
-    assert made.arrived(3, OLD)
-    made.expired(was_accepted=True)
+    assert made.arrived(3, OLD, 0.0)
+    made.refused(made.token_generation, was_accepted=True)
     made.fetch(0.0)
     made.failed(4, 0.0, permanent=False)
     assert timers.at(Timer.TOKEN_RETRY) == 1.5
@@ -124,27 +124,27 @@ def test_D15_a_permanent_failure_is_the_end() -> None:
 
 def test_D11_an_expired_token_is_stale_at_once() -> None:
     made = fresh()
-    assert made.expired(was_accepted=True)
-    assert (made.state, made.is_fresh) == (TokenState.STALE, False)
+    assert made.refused(made.token_generation, was_accepted=True)
+    assert (made.state, made.is_usable) == (TokenState.STALE, False)
     assert made.fetch(0.0) == FetchToken(generation=2, reason=TokenReason.EXPIRED)
 
 
 def test_expired_while_the_next_one_is_on_its_way() -> None:
     made = fresh()
     assert made.fetch(0.0) is not None
-    assert made.expired(was_accepted=True)
+    assert made.refused(made.token_generation, was_accepted=True)
     assert made.state is TokenState.FETCHING
-    assert made.arrived(2, NEW)
+    assert made.arrived(2, NEW, 0.0)
     assert made.token == NEW
 
 
 def refuse(made: Credential) -> tuple[bool, bool]:
     """One fresh token, refused at CONNECT: whether to go on, and whether it was the first."""
-    if not made.is_fresh:
+    if not made.is_usable:
         call = made.fetch(0.0)
         assert call is not None
-        assert made.arrived(call.generation, NEW)
-    return made.expired(was_accepted=False), made.was_refused_once
+        assert made.arrived(call.generation, NEW, 0.0)
+    return made.refused(made.token_generation, was_accepted=False), made.was_refused_once
 
 
 def test_D12_fresh_tokens_refused_in_a_row_stop_the_client() -> None:
@@ -156,7 +156,7 @@ def test_D12_connected_ends_the_row() -> None:
     made = fresh()
     assert not made.was_refused_once
     assert [refuse(made)[0] for _ in range(2)] == [True, True]
-    made.accepted()
+    made.accepted(None, 0.0)
     assert not made.was_refused_once
     assert [refuse(made)[0] for _ in range(3)] == [True, True, False]
 
@@ -164,19 +164,19 @@ def test_D12_connected_ends_the_row() -> None:
 def test_a_token_that_served_and_then_expired_was_not_refused() -> None:
     made = fresh()
     for generation in range(2, 12):
-        assert made.expired(was_accepted=True)
+        assert made.refused(made.token_generation, was_accepted=True)
         made.fetch(0.0)
-        assert made.arrived(generation, NEW)
+        assert made.arrived(generation, NEW, 0.0)
     assert not made.was_refused_once
 
 
 def test_D14_an_answer_that_comes_after_the_end_is_void() -> None:
     made = fresh()
-    made.expired(was_accepted=True)
+    made.refused(made.token_generation, was_accepted=True)
     call = made.fetch(0.0)
     assert call is not None
     made.forget()
     assert made.token is None
-    assert not made.arrived(call.generation, NEW)
+    assert not made.arrived(call.generation, NEW, 0.0)
     assert not made.failed(call.generation, 0.0, permanent=True)
     assert made.token is None

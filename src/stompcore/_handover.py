@@ -1,0 +1,118 @@
+"""Changing from one connection to the next while both are alive (`Handover.OVERLAP`).
+
+Everything is subscribed on the new connection before the old one is left, so that no message of a
+topic falls between them; in the meantime most come by both. What the old one brings passes at
+once. What the new one brings waits until the old one has ended, and then passes too, without what
+the old one had brought already: so each message passes once, and in its order.
+
+That is right only where a message is anybody's to drop. One that asks for an acknowledgement is
+not: the server gives it to one connection, and to the other if the first ends without an answer.
+"""
+
+from __future__ import annotations
+
+from stompcore._events import AckMode, Delivered
+from stompcore._line import Line
+from stompcore._machine import StateMachine
+from stompcore._state import HANDOVER, HandoverState, HandoverTrigger
+from stompcore._subscription import Subscription
+
+__all__ = ["HandoverProcess"]
+
+
+class HandoverProcess:
+    """How far a handover is, and the messages that came by two connections.
+
+    Args:
+        limit: how many messages may wait, and how many may be remembered.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.new: Line | None = None
+        self.old: Line | None = None
+        self.confirmed: set[str] = set()
+        self._limit = limit
+        self._table = StateMachine(HANDOVER, HandoverState.NONE)
+        self._waiting: list[tuple[Subscription, Delivered]] = []
+        # What only the old connection has brought so far. A copy may be on its way still when it
+        # has ended. A dict, for its order: the oldest is forgotten first.
+        self._seen: dict[tuple[str, str], None] = {}
+
+    @property
+    def state(self) -> HandoverState:
+        """Where the handover's table stands."""
+        return self._table.state
+
+    @property
+    def is_full(self) -> bool:
+        """Whether more messages wait than may."""
+        return len(self._waiting) > self._limit
+
+    def begin(self, line: Line) -> None:
+        """`line` is dialled beside the connection that there is."""
+        self._table.fire(HandoverTrigger.BEGIN)
+        self.new = line
+
+    def dialed(self) -> None:
+        """The new transport is open."""
+        self._table.fire(HandoverTrigger.DIALED)
+
+    def connected(self) -> None:
+        """The new connection is up: from now on both may bring the same."""
+        self._table.fire(HandoverTrigger.CONNECTED)
+        self._seen.clear()
+        self.confirmed.clear()
+
+    def restored(self, old: Line) -> None:
+        """Everything is subscribed on the new connection; `old` has been told to end."""
+        self._table.fire(HandoverTrigger.RESTORED)
+        self.new, self.old = None, old
+
+    def retired(self) -> list[Delivered]:
+        """The old connection has ended; what had waited for that, without what it had brought."""
+        self._table.fire(HandoverTrigger.RETIRED)
+        self.old = None
+        return self._release()
+
+    def abandon(self) -> list[Delivered]:
+        """The new connection has ended, or became the only one.
+
+        Returns:
+            What had waited: for nobody if it has ended, since the old one brings it too.
+        """
+        self._table.fire(HandoverTrigger.ABANDON)
+        self.new = self.old = None
+        return self._release()
+
+    def admits(self, subscription: Subscription, delivered: Delivered, line: Line) -> bool:
+        """Whether a message may pass now; one that may not waits, or had come already."""
+        state = self.state
+        if subscription.ack is not AckMode.AUTO or (state is HandoverState.NONE and not self._seen):
+            return True
+        if state not in (HandoverState.RESTORING, HandoverState.RETIRING):
+            return not self._is_copy(subscription, delivered)
+        is_new = line is self.new if state is HandoverState.RESTORING else line is not self.old
+        if is_new:
+            self._waiting.append((subscription, delivered))
+            return False
+        key = subscription.duplicate_key(delivered.frame)
+        if key is not None:
+            self._seen[subscription.id, key] = None
+            if len(self._seen) > self._limit:
+                del self._seen[next(iter(self._seen))]
+        return True
+
+    def _is_copy(self, subscription: Subscription, delivered: Delivered) -> bool:
+        key = subscription.duplicate_key(delivered.frame)
+        if key is None or (subscription.id, key) not in self._seen:
+            return False
+        del self._seen[subscription.id, key]
+        return True
+
+    def _release(self) -> list[Delivered]:
+        waiting, self._waiting = self._waiting, []
+        return [
+            delivered
+            for subscription, delivered in waiting
+            if not self._is_copy(subscription, delivered)
+        ]
