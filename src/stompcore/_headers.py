@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeVar, overload
 
 from stompcore._errors import ErrorCode, LocalProtocolError, RemoteProtocolError
 
@@ -30,6 +31,8 @@ class Version(enum.StrEnum):
     V1_1 = "1.1"
     V1_2 = "1.2"
 
+
+_T = TypeVar("_T")
 
 # RFC 6750 tokens arrive in these; their values never reach a log, a repr or an ERROR.
 _SECRETS = frozenset({"authorization", "passcode", "token", "access_token", "cookie"})
@@ -77,6 +80,16 @@ class Headers(Mapping[str, str]):
 
     def __contains__(self, name: object) -> bool:
         return name in self._first
+
+    @overload
+    def get(self, name: str, /) -> str | None: ...
+    @overload
+    def get(self, name: str, default: str, /) -> str: ...
+    @overload
+    def get(self, name: str, default: _T, /) -> str | _T: ...
+    def get(self, name: str, default: object = None, /) -> object:
+        """As any mapping's, but cheap: most headers that are asked for are not there."""
+        return self._first.get(name, default)
 
     def __hash__(self) -> int:
         return hash(self.pairs())
