@@ -9,6 +9,7 @@ MESSAGE that would go out, and at its timer.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -25,11 +26,15 @@ __all__ = [
     "TokenVerifier",
     "bearer_token",
     "token_from_connect",
+    "user_name",
     "validity",
 ]
 
 #: A token that claims to live longer is treated as if it lived this long, in seconds.
 MAX_LIFETIME = 365 * 86400.0
+
+# What CONNECTED can carry, which has no escapes, and what no peer trims.
+_NAME = re.compile(r"(?!\s)[^\r\n\0\ud800-\udfff]+(?<!\s)")
 
 
 class Token:
@@ -72,6 +77,7 @@ class Identity:
         issued_at: Unix seconds (`iat`), or None; what tells a token from those that were issued
             before all of a subject's were revoked.
         claims: what else the token says; hidden in the repr.
+        is_anonymous: nobody in particular, so that CONNECTED names no user.
     """
 
     subject: str
@@ -80,6 +86,7 @@ class Identity:
     token_id: str | None = None
     issued_at: float | None = None
     claims: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    is_anonymous: bool = False
 
     def __post_init__(self) -> None:
         for instant in (self.expires_at, self.not_before, self.issued_at):
@@ -124,7 +131,10 @@ class AllowAll:
 
     def verify(self, token: Token | None, *, headers: Headers, now: float) -> Identity:
         """See `TokenVerifier.verify`; never refuses."""
-        return Identity(subject=headers.get("login") or "anonymous", expires_at=None)
+        login = headers.get("login")
+        if not login:
+            return Identity(subject="anonymous", expires_at=None, is_anonymous=True)
+        return Identity(subject=login, expires_at=None)
 
 
 def validity(identity: Identity, *, leeway: float, now: float) -> float:
@@ -146,6 +156,22 @@ def validity(identity: Identity, *, leeway: float, now: float) -> float:
     if now >= valid_until:
         raise Rejected(ErrorCode.TOKEN_EXPIRED, "The token has expired.")
     return valid_until
+
+
+def user_name(identity: Identity, *, max_size: int) -> str | None:
+    """What CONNECTED's `user-name` says of `identity`, as Spring's does.
+
+    Args:
+        identity: whose token was accepted.
+        max_size: in characters.
+
+    Returns:
+        The subject, or None: it is nobody in particular, or a name that cannot be told as it is.
+    """
+    name = identity.subject
+    if identity.is_anonymous or len(name) > max_size or not _NAME.fullmatch(name):
+        return None
+    return name
 
 
 def bearer_token(value: str) -> Token | None:

@@ -21,6 +21,7 @@ class PendingCall(NamedTuple):
         work: the event that is refused if the call fails.
         is_last: whether the event is done when the call is.
         call, handler: what, and by whom.
+        key: the `message-key` of its SEND, if that counts.
     """
 
     session: ServerSession
@@ -28,6 +29,7 @@ class PendingCall(NamedTuple):
     is_last: bool
     call: Call
     handler: Handler
+    key: str | None = None
 
 
 class Calls:
@@ -41,6 +43,8 @@ class Calls:
         self._backlog = backlog
         self._by_session: dict[str, deque[PendingCall]] = {}
         self._jobs: deque[Job] = deque()
+        # By user and key of a call that runs: the sessions whose turn waits for its outcome.
+        self._waiting: dict[tuple[str, str], list[str]] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._by_session.values()))
@@ -78,7 +82,28 @@ class Calls:
         if not inspect.isawaitable(result):
             return True
         self._jobs.append(Job(pending.call, result))
+        if pending.key is not None:
+            self._waiting[pending.call.identity.subject, pending.key] = []
         return False
+
+    def must_wait(self, pending: PendingCall) -> bool:
+        """Whether the same message is being done for another session of its user.
+
+        Then `release` of that one names this session.
+        """
+        if pending.key is None:
+            return False
+        waiting = self._waiting.get((pending.call.identity.subject, pending.key))
+        if waiting is None:
+            return False
+        waiting.append(pending.session.session_id)
+        return True
+
+    def release(self, pending: PendingCall) -> list[str]:
+        """A job is over: the sessions whose turn has waited for that."""
+        if pending.key is None:
+            return []
+        return self._waiting.pop((pending.call.identity.subject, pending.key), [])
 
     def next_job(self) -> Job | None:
         """The next job to run, or None."""

@@ -40,6 +40,7 @@ class Counters:
         "dead_letters",
         "delivered",
         "dropped",
+        "duplicates",
         "ended",
         "expiries",
         "frames_in",
@@ -65,6 +66,7 @@ class Counters:
         self.delivered = 0
         self.dropped = 0
         self.dead_letters = 0
+        self.duplicates = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,6 +92,7 @@ class Snapshot:
         dropped: messages that nobody could get: to an address of `reply-to` that is dead, or dead
             letters that there was no room for.
         dead_letters: messages that a queue has given up.
+        duplicates: SENDs whose `message-key` said that they were done already.
     """
 
     sessions: Mapping[ServerState, int] = field(default_factory=dict)
@@ -112,6 +115,7 @@ class Snapshot:
     delivered: int = 0
     dropped: int = 0
     dead_letters: int = 0
+    duplicates: int = 0
 
     @property
     def slow_consumers(self) -> int:

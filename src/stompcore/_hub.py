@@ -10,6 +10,7 @@ from typing import NamedTuple
 from stompcore._auth import Identity, Rejected, TokenVerifier
 from stompcore._config import ServerConfig
 from stompcore._counters import Counters, Snapshot
+from stompcore._duplicates import Duplicates
 from stompcore._errors import ErrorCode, LocalProtocolError, RemoteProtocolError
 from stompcore._events import Connected, ConnectRequested, Ended, Reauthenticated, ReauthRequested
 from stompcore._headers import Headers
@@ -49,6 +50,7 @@ class Hub:
         handlers: functions of the application; their destinations come before the broker's.
         reply_key: secret bytes for the broker's temporary destinations, see `Broker`.
         id_prefix: of message-ids, see `Broker`.
+        duplicates: what was done already, by an earlier hub for example; a new one by default.
     """
 
     def __init__(
@@ -61,11 +63,14 @@ class Hub:
         handlers: Handlers | None = None,
         reply_key: bytes | None = None,
         id_prefix: str = "",
+        duplicates: Duplicates | None = None,
     ) -> None:
         self.config = config
         if broker is None:  # one that nobody listens to counts as False
             broker = Broker(config.limits, id_prefix=id_prefix, reply_key=reply_key)
         self.broker = broker
+        # One that knows nothing yet counts as False, too.
+        self.duplicates = Duplicates(config) if duplicates is None else duplicates
         self.revocations = Revocations()
         self.counters = Counters()
         self.is_draining = False
@@ -76,6 +81,7 @@ class Hub:
             Handlers() if handlers is None else handlers,
             self._deliver,
             self.revocations,
+            self.duplicates,
             self.counters,
             backlog=config.limits.handler_backlog,
         )
@@ -212,11 +218,14 @@ class Hub:
         return self._worker.calls.next_job()
 
     def finish(self, job: Job, *, now: float) -> set[str]:
-        """A job has run: what it said goes out, and the next call of its session begins."""
-        session_id = job.call.session_id
-        self._reached.add(session_id)
-        self._worker.finish(job, now)
-        self._drain(session_id, now)
+        """A job has run: what it said goes out, and the next call of its session begins.
+
+        So do those of other sessions of its user that have sent the same message again meanwhile,
+        and waited for what becomes of it.
+        """
+        for session_id in self._worker.finish(job, now):
+            self._reached.add(session_id)
+            self._drain(session_id, now)
         return self._settle(now)
 
     # --- the operator ---------------------------------------------------------------------
@@ -328,6 +337,7 @@ class Hub:
             delivered=counters.delivered,
             dropped=broker.dropped,
             dead_letters=broker.dead_letters,
+            duplicates=counters.duplicates,
         )
 
     # --- inside ---------------------------------------------------------------------------

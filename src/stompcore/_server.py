@@ -10,7 +10,15 @@ from __future__ import annotations
 import math
 from collections import deque
 
-from stompcore._auth import Identity, Rejected, Token, TokenVerifier, token_from_connect, validity
+from stompcore._auth import (
+    Identity,
+    Rejected,
+    Token,
+    TokenVerifier,
+    token_from_connect,
+    user_name,
+    validity,
+)
 from stompcore._codec import Message
 from stompcore._config import ServerConfig
 from stompcore._counters import Counters, ExpiryPath, RefreshResult
@@ -419,6 +427,9 @@ class ServerSession(SpeakingSession):
             ("server", self._config.server),
             ("heart-beat", heart_beat_header(self._config.heart_beat)),
         ]
+        name = user_name(identity, max_size=self._config.limits.destination_size)
+        if name is not None:
+            headers.append(("user-name", name))
         headers += self._token_headers()
         if self._config.refresh_destination is not None and valid_until < math.inf:
             headers.append(("token-refresh", self._config.refresh_destination))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from stompcore._calls import Calls, PendingCall
 from stompcore._counters import Counters
+from stompcore._duplicates import Duplicates
 from stompcore._errors import ErrorCode, RemoteProtocolError
 from stompcore._events import (
     Acked,
@@ -34,6 +35,7 @@ class Worker:
         broker, policy, handlers: whom to ask.
         deliver: hands deliveries to their sessions, at the instant that it is given.
         revocations: what of its tokens does not count any more.
+        duplicates: what was done already.
         counters: of the server.
         backlog: see `Limits.handler_backlog`.
     """
@@ -45,6 +47,7 @@ class Worker:
         handlers: Handlers,
         deliver: Callable[[Sequence[Delivery], float], None],
         revocations: Revocations,
+        duplicates: Duplicates,
         counters: Counters,
         *,
         backlog: int,
@@ -55,19 +58,24 @@ class Worker:
         self._handlers = handlers
         self._deliver = deliver
         self._revocations = revocations
+        self._duplicates = duplicates
         self._counters = counters
 
     def do(self, session: ServerSession, event: Work, now: float) -> None:
         """Do one event's work, and answer it."""
         try:
             match event:
-                case Sent() if self._handlers.find(event.destination) is None:
-                    self._require(session, Access.SEND, event.destination)
-                    self._publish(session, event, now)
                 case Sent():
-                    self._check(session, [event])
-                    self._send([event], session, event, now)
-                    return
+                    key = self._duplicates.key_of(event.headers)
+                    if key is not None and self._is_known(session, key, now):
+                        self._counters.duplicates += 1
+                    elif self._handlers.find(event.destination) is not None:
+                        self._check(session, [event])
+                        self._send([(event, key)], session, event, now)
+                        return
+                    else:
+                        self._require(session, Access.SEND, event.destination)
+                        self._publish(session, event, key, now)
                 case Committed():
                     self._commit(session, event, now)
                     return
@@ -95,8 +103,12 @@ class Worker:
         self._counters.published += 1
         self._deliver(deliveries, now)
 
-    def finish(self, job: Job, now: float) -> None:
-        """A job has run: let it take effect, and begin the next of its session."""
+    def finish(self, job: Job, now: float) -> list[str]:
+        """A job has run: let it take effect, and begin the next of its session.
+
+        Returns:
+            The sessions that went on: its own, and those that waited for what becomes of it.
+        """
         session_id = job.call.session_id
         pending = self.calls.current(session_id)
         assert pending is not None
@@ -106,11 +118,15 @@ class Worker:
             try:
                 # It may have run past its token's end: nobody can be told that it was done, and a
                 # client that sends again must not find it done twice.
-                self._look_at(pending, now)
+                self._look_at(pending.session, now)
+                self._require(pending.session, Access.SEND, pending.call.destination)
             except Exception as raised:
                 error = raised
         self._finish(pending, error, now)
-        self._go_on(session_id, now)
+        going_on = [session_id, *self.calls.release(pending)]
+        for each in going_on:
+            self._go_on(each, now)
+        return going_on
 
     # --- who may --------------------------------------------------------------------------
 
@@ -149,11 +165,12 @@ class Worker:
 
     # --- messages -------------------------------------------------------------------------
 
-    def _publish(self, session: ServerSession, sent: Sent, now: float) -> None:
+    def _publish(self, session: ServerSession, sent: Sent, key: str | None, now: float) -> None:
         deliveries = self._broker.publish(
             sent.destination, sent.headers, sent.body, sender=_sender(session)
         )
         self._counters.published += 1
+        self._remember(session, key, now)
         self._deliver(deliveries, now)
 
     def _commit(self, session: ServerSession, event: Committed, now: float) -> None:
@@ -162,15 +179,34 @@ class Worker:
         Raises:
             RemoteProtocolError: some of it cannot be done.
         """
-        sent = [each for each in event.work if isinstance(each, Sent)]
+        sent, known = self._sift(session, event, now)
         answers = [each for each in event.work if not isinstance(each, Sent)]
         self._broker.check_answers(
             session.session_id, [(each.message_id, each.subscription) for each in answers]
         )
-        self._check(session, sent)
+        self._check(session, [each for each, _ in sent])
+        self._counters.duplicates += known
         for each in answers:
             self._answer(session.session_id, each)
         self._send(sent, session, event, now)
+
+    def _sift(
+        self, session: ServerSession, event: Committed, now: float
+    ) -> tuple[list[tuple[Sent, str | None]], int]:
+        """What of a transaction is to be sent, each with its key, and how much was done before."""
+        found: list[tuple[Sent, str | None]] = []
+        known, own = 0, set[str]()
+        for each in event.work:
+            if not isinstance(each, Sent):
+                continue
+            key = self._duplicates.key_of(each.headers)
+            if key is not None and (key in own or self._is_known(session, key, now)):
+                known += 1
+                continue
+            if key is not None:
+                own.add(key)
+            found.append((each, key))
+        return found, known
 
     def _check(self, session: ServerSession, sent: Sequence[Sent]) -> None:
         """Whether all of these can be sent.
@@ -190,18 +226,25 @@ class Worker:
             sender=_sender(session),
         )
 
-    def _send(self, sent: Sequence[Sent], session: ServerSession, work: Work, now: float) -> None:
-        """Send these, in order; `work` is done when all of them are.
+    def _send(
+        self,
+        sent: Sequence[tuple[Sent, str | None]],
+        session: ServerSession,
+        work: Work,
+        now: float,
+    ) -> None:
+        """Send these, each with its key, in order; `work` is done when all of them are.
 
         `_check` has said that all of them can be.
         """
         last_call = max(
-            (i for i, each in enumerate(sent) if self._handlers.find(each.destination)), default=-1
+            (i for i, (each, _) in enumerate(sent) if self._handlers.find(each.destination)),
+            default=-1,
         )
-        for index, each in enumerate(sent):
+        for index, (each, key) in enumerate(sent):
             found = self._handlers.find(each.destination)
             if found is None:
-                self._publish(session, each, now)
+                self._publish(session, each, key, now)
                 continue
             assert session.identity is not None
             handler, params = found
@@ -214,12 +257,23 @@ class Worker:
                 session_id=session.session_id,
             )
             is_its_turn = self.calls.add(
-                PendingCall(session, work, index == last_call, call, handler)
+                PendingCall(session, work, index == last_call, call, handler, key)
             )
             if is_its_turn and not self._go_on(session.session_id, now):
                 return  # the peer was told that its work has failed: so has the rest of it
         if last_call < 0:
             session.done(work, now=now)
+
+    # --- no message twice -----------------------------------------------------------------
+
+    def _is_known(self, session: ServerSession, key: str, now: float) -> bool:
+        assert session.identity is not None
+        return self._duplicates.is_known(session.identity.subject, key, now=now)
+
+    def _remember(self, session: ServerSession, key: str | None, now: float) -> None:
+        if key is not None:
+            assert session.identity is not None
+            self._duplicates.remember(session.identity.subject, key, now=now)
 
     # --- handlers -------------------------------------------------------------------------
 
@@ -233,22 +287,33 @@ class Worker:
         while (pending := self.calls.current(session_id)) is not None:
             error: Exception | None = None
             try:
-                self._look_at(pending, now)
-                if not self.calls.start(pending):
+                if not self._run(pending, now):
                     break
             except Exception as raised:  # the application's bug must not end the server
                 error = raised
             is_fine = self._finish(pending, error, now) and is_fine
         return is_fine
 
-    def _look_at(self, pending: PendingCall, now: float) -> None:
+    def _run(self, pending: PendingCall, now: float) -> bool:
+        """Make a call whose turn it is; whether it is over, and not a job, nor waits.
+
+        Raises:
+            Exception: why it cannot be made, or what a sync handler raises.
+        """
+        session, key = pending.session, pending.key
+        self._look_at(session, now)
+        if key is not None and self._is_known(session, key, now):
+            return True  # nothing was called, and nothing will take effect
+        self._require(session, Access.SEND, pending.call.destination)
+        return not self.calls.must_wait(pending) and self.calls.start(pending)
+
+    def _look_at(self, session: ServerSession, now: float) -> None:
         """Whether a call that has waited can still be made, and one that has run take effect.
 
         Raises:
-            RemoteProtocolError: the session has expired, was ended, or may not do this any more.
+            RemoteProtocolError: the session has expired, or was ended.
             Rejected: its token was revoked after the peer had left.
         """
-        session = pending.session
         assert session.identity is not None
         if now >= session.valid_until:
             session.handle_timeout(now=now)  # nobody may have looked at its timer yet
@@ -256,14 +321,13 @@ class Worker:
         if session.error is not None:
             raise RemoteProtocolError(session.error)
         self._revocations.check(session.identity)
-        self._require(session, Access.SEND, pending.call.destination)
 
     def _finish(self, pending: PendingCall, error: Exception | None, now: float) -> bool:
         session, work = pending.session, pending.work
         self.calls.finish(session.session_id)
         if error is None:
             try:
-                self._take_effect(session, pending.call, now)
+                self._take_effect(pending, now)
             except Exception as raised:  # the application named what there is not
                 error = raised
         match error:
@@ -280,15 +344,20 @@ class Worker:
                 session.fail_work(work, answer, now=now, cause=error)
         return error is None
 
-    def _take_effect(self, session: ServerSession, call: Call, now: float) -> None:
-        """Send what a handler has said, all of it or nothing.
+    def _take_effect(self, pending: PendingCall, now: float) -> None:
+        """Send what a handler has said, all of it or nothing, unless that was done already.
 
         Raises:
             RemoteProtocolError: the peer named a `reply-to` where it may not send.
             Exception: the handler named what there is not.
         """
+        session, key = pending.session, pending.key
+        if key is not None and self._is_known(session, key, now):
+            self._counters.duplicates += 1
+            return
+        effects = pending.call.effects
         replies, own = [], []
-        for each in call.effects:
+        for each in effects:
             message = each.destination, Headers(each.headers), each.body
             if each.is_reply:
                 self._require(session, Access.SEND, each.destination)
@@ -302,8 +371,9 @@ class Worker:
             if error.error_code is ErrorCode.LIMIT_EXCEEDED:
                 raise  # a queue that is full is nobody's mistake
             raise ValueError(f"what a handler has said cannot be sent: {error}") from None
-        for each in call.effects:
+        for each in effects:
             self.publish(each.destination, Headers(each.headers), each.body, now)
+        self._remember(session, key, now)
 
 
 def _cause(error: RemoteProtocolError) -> Exception | None:

@@ -117,6 +117,11 @@ def _families(snapshot: Snapshot) -> Iterator[_Family]:
     )
     yield _total("messages_dropped", "Messages that nobody could get.", snapshot.dropped)
     yield _total("dead_letters", "Messages that a queue has given up.", snapshot.dead_letters)
+    yield _total(
+        "duplicates",
+        "SENDs whose message-key said that they were done already.",
+        snapshot.duplicates,
+    )
 
 
 def _gauge(name: str, text: str, value: int) -> _Family:

@@ -137,7 +137,7 @@ class Doorman:
         if passcode == WRONG:
             raise Rejected(ErrorCode.TOKEN_INVALID, "This token cannot be verified.")
         expires_at = None if math.isinf(self.lifetime) else now + self.lifetime
-        return Identity(subject=login or "anonymous", expires_at=expires_at)
+        return Identity(subject=login or "anonymous", expires_at=expires_at, is_anonymous=not login)
 
 
 class World:

@@ -22,6 +22,7 @@ from stompcore import (
     TokenVerifier,
     Version,
 )
+from stompcore._duplicates import Duplicates
 from stompcore._hub import NoticeEvent
 from stompcore.handlers import Handlers
 from stompcore.policy import Policy
@@ -88,6 +89,7 @@ class Peers:
         asks: there is no verifier, the hub asks its owner.
         verifier: `Tokens` by default.
         limits: of the configuration.
+        duplicates: of an earlier hub.
     """
 
     def __init__(
@@ -98,6 +100,7 @@ class Peers:
         asks: bool = False,
         verifier: TokenVerifier | None = None,
         limits: Limits | None = None,
+        duplicates: Duplicates | None = None,
         **settings: Any,
     ) -> None:
         config = ServerConfig(heart_beat=NO_BEATS, limits=limits or Limits(), **settings)
@@ -107,6 +110,7 @@ class Peers:
             policy=policy,
             handlers=handlers,
             reply_key=b"secret",
+            duplicates=duplicates,
         )
         self.now = NOW
         self.sessions: dict[str, ServerSession] = {}

@@ -14,6 +14,7 @@ from stompcore._auth import (
     TokenVerifier,
     bearer_token,
     token_from_connect,
+    user_name,
     validity,
 )
 from stompcore._errors import ErrorCode, LocalProtocolError, StompError
@@ -161,4 +162,33 @@ def test_allow_all(headers: dict[str, str], subject: str) -> None:
     verifier: TokenVerifier = AllowAll()
     for token in (None, Token("a")):
         identity = verifier.verify(token, headers=Headers(headers), now=NOW)
-        assert identity == Identity(subject=subject, expires_at=None)
+        is_anonymous = subject == "anonymous"
+        assert identity == Identity(subject=subject, expires_at=None, is_anonymous=is_anonymous)
+
+
+@pytest.mark.parametrize(
+    ("subject", "told"),
+    [
+        ("ann", True),
+        ("Ann Lee", True),
+        ("ann:lee", True),  # only the first colon of a line counts
+        ("a\\nb", True),  # CONNECTED has no escapes
+        ("größer", True),
+        ("x" * 10, True),
+        ("x" * 11, False),
+        ("", False),
+        ("a\nb", False),
+        ("a\rb", False),
+        ("a\0b", False),
+        ("ann\n", False),
+        ("a\ud800b", False),
+        (" ann", False),  # some peers trim: that is another user
+        ("ann\t", False),
+        (" ", False),
+    ],
+)
+def test_a_user_name_is_told_only_as_it_is(subject: str, told: bool) -> None:
+    identity = Identity(subject=subject, expires_at=None)
+    assert user_name(identity, max_size=10) == (subject if told else None)
+    nobody = Identity(subject=subject, expires_at=None, is_anonymous=True)
+    assert user_name(nobody, max_size=10) is None

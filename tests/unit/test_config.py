@@ -90,6 +90,9 @@ REFUSED: list[tuple[Any, dict[str, Any], str]] = [
     (ServerConfig, {"drain_window": math.inf}, "drain_window"),
     (ServerConfig, {"drain_rate": 0.0}, "drain_rate"),
     (ServerConfig, {"drain_rate": math.inf}, "drain_rate"),
+    (ServerConfig, {"duplicate_window": -0.1}, "duplicate_window"),
+    (ServerConfig, {"duplicate_window": math.nan}, "duplicate_window"),
+    (ServerConfig, {"duplicate_window": math.inf}, "duplicate_window"),
     (ClientConfig, {"host": "a\rb"}, "one line"),
     (ClientConfig, {"login": "a\nb"}, "one line"),
     (ClientConfig, {"login": "a\0b"}, "one line"),
@@ -110,6 +113,7 @@ ACCEPTED: list[tuple[Any, dict[str, Any]]] = [
     (ServerConfig, {"server": "a b/1:2\\3"}),
     (ServerConfig, {"health_path": None, "metrics_path": None, "refresh_destination": None}),
     (ServerConfig, {"drain_window": 0.0, "drain_rate": 0.001, "refresh_destination": "x"}),
+    (ServerConfig, {"duplicate_window": 0.0}),
     (ClientConfig, {"host": "a:1", "login": "a\\b"}),
     (ClientConfig, {"host": None, "login": None}),
 ]

@@ -34,6 +34,7 @@ FULL = Snapshot(
     delivered=24,
     dropped=25,
     dead_letters=26,
+    duplicates=27,
 )
 
 
@@ -79,6 +80,7 @@ def test_every_number_of_a_snapshot_is_there() -> None:
         ("stompcore_messages_delivered_total", ""): 24,
         ("stompcore_messages_dropped_total", ""): 25,
         ("stompcore_dead_letters_total", ""): 26,
+        ("stompcore_duplicates_total", ""): 27,
     }
 
 

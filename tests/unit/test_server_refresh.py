@@ -10,6 +10,7 @@ from tests.unit.hub_peers import NOW, Peers, Tokens, frame, identity_of, send, s
 
 from stompcore import (
     Access,
+    AllowAll,
     Command,
     Ended,
     ErrorCode,
@@ -85,6 +86,41 @@ def test_leeway_counts_in_the_time_to_live() -> None:
     peers.open("ann")
     (connected,) = peers.say("ann", peers.connect("ann", token("ann", life=60)))
     assert connected.headers["token-ttl"] == "65000"
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1", "1.2"])
+@pytest.mark.parametrize(
+    ("subject", "told"),
+    [
+        ("ann", True),
+        ("größer: a\\b", True),
+        ("x" * 20, True),
+        ("x" * 21, False),
+        ("", False),
+        ("ann\nrole:operator", False),
+        ("ann\r", False),
+        ("ann\0", False),
+    ],
+)
+def test_connected_says_who(version: str, subject: str, told: bool) -> None:
+    peers = Peers(asks=True, limits=Limits(destination_size=20))
+    peers.open("ann")
+    connect = peers.connect("ann").replace("accept-version:1.2", f"accept-version:{version}")
+    assert peers.say("ann", connect) == []
+    identity = Identity(subject=subject, expires_at=None)
+    peers.reached(peers.hub.accept("ann", identity, now=NOW))
+    (connected,) = peers.heard("ann")
+    assert connected.headers.get_all("user-name") == [subject] * told
+    assert "role" not in connected.headers
+    assert peers.sessions["ann"].state is ServerState.OPEN
+
+
+@pytest.mark.parametrize(("lines", "name"), [((), None), (("login:ann",), "ann")])
+def test_connected_names_nobody_who_is_nobody(lines: tuple[str, ...], name: str | None) -> None:
+    peers = Peers(verifier=AllowAll())
+    peers.open("ann")
+    (connected,) = peers.say("ann", frame("CONNECT", "accept-version:1.2", "host:h", *lines))
+    assert connected.headers.get("user-name") == name
 
 
 # --- a verifier that answers at once --------------------------------------------------------------
