@@ -40,7 +40,7 @@ from stompcore._frames import Command, Frame
 from stompcore._headers import Headers
 from stompcore._line import Line
 from stompcore._redial import Redial
-from stompcore._state import HandoverState, SubscriptionTrigger, TokenState
+from stompcore._state import HandoverState, SubscriptionState, SubscriptionTrigger, TokenState
 from stompcore._timers import Timer
 
 __all__ = ["Changeover", "ttl_of"]
@@ -85,7 +85,7 @@ class Changeover(Dialogue):
         """Answer `FetchToken`. Dropped if it is not the fetch that is under way."""
         self._advance(now)
         credential = self._credential
-        if credential is None or not credential.awaits(generation):
+        if credential is None or self.closing or not credential.awaits(generation):
             return
         token = (token or "").strip()  # a source without types may give None; a file, a line end
         fault = credential.fault(token)
@@ -137,9 +137,9 @@ class Changeover(Dialogue):
     def _no_token(self, generation: int, fault: TokenFailed) -> None:
         is_permanent = isinstance(fault, Unauthorized | SubjectChanged)
         credential = self._credential
-        if credential is None or not credential.failed(
-            generation, self._now, permanent=is_permanent
-        ):
+        if credential is None or self.closing:
+            return
+        if not credential.failed(generation, self._now, permanent=is_permanent):
             return
         self._events.append(TokenFetchFailed(generation=generation, error=fault))
         if is_permanent:
@@ -246,9 +246,15 @@ class Changeover(Dialogue):
     def _restored(self) -> None:
         old, new = self._line, self._handover.new
         assert old is not None
+        assert new is not None
         self._timers.cancel(Timer.HANDOVER)
         self._handover.restored(old)
         self._line = new
+        for each in self._subscriptions:
+            # One is younger than the handover, and the old connection may never confirm it.
+            if each.state is not SubscriptionState.ACTIVE:
+                each.fire(SubscriptionTrigger.CONFIRMED)
+                self._events.append(SubscriptionActive(subscription=each.id, epoch=new.epoch))
         if old.is_open:
             assert old.connection is not None
             old.connection.disconnect(now=self._now)
