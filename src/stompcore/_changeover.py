@@ -185,6 +185,7 @@ class Changeover(Dialogue):
                 self._handover.begin(self._dial())
 
     def _settled(self) -> None:
+        self._look_whether_restored()
         self._renew()
 
     # --- in place -------------------------------------------------------------------------

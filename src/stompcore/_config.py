@@ -250,6 +250,8 @@ class ClientConfig:
         token_refusals: this many fresh tokens refused in a row stop the client.
         outbox_count, outbox_size: bounds on messages that are not confirmed yet.
         outbox_timeout: a message that is older and not confirmed fails.
+        reply_destination: where `Client.request` listens for replies: a temporary destination of
+            the session.
         subscription_buffer: messages that a subscription holds for a slow reader before the
             client stops reading from the server.
         subscription_limit: messages after which a subscription ends. It reads on past
@@ -275,14 +277,19 @@ class ClientConfig:
     outbox_count: int = 1000
     outbox_size: int = 8 * 1024 * 1024
     outbox_timeout: float = 120.0
+    reply_destination: str = "/temp-queue/replies"
     subscription_buffer: int = 1000
     subscription_limit: int = 10_000
     status_grace: float = 2.0
     offline_timeout: float = 30.0
 
     def __post_init__(self) -> None:
-        for text in (self.host, self.login):
-            _require(not _NO_HEADER.search(text or ""), "host and login must be one line")
+        for text in (self.host, self.login, self.reply_destination):
+            _require(
+                not _NO_HEADER.search(text or ""),
+                "host, login and reply_destination must be one line",
+            )
+        _require(self.reply_destination != "", "reply_destination must not be empty")
         for name in (
             "dial_timeout",
             "connect_timeout",

@@ -8,7 +8,7 @@ from stompcore._events import Disconnected, ErrorReceived, Outcome
 from stompcore._frames import Command, Frame
 from stompcore._machine import Close
 
-REFRESH, RETRY, STOP = Outcome
+REFRESH, RETRY, STOP = Outcome.REFRESH, Outcome.RETRY, Outcome.STOP
 
 
 def error(message: str = "", body: bytes = b"", **headers: str) -> ErrorReceived:

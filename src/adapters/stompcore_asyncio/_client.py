@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import secrets
 import ssl as ssl_module
 import time
 from collections.abc import Callable, Coroutine, Sequence
@@ -31,6 +32,7 @@ class _Transport(asyncio.Protocol):
         self.is_lost = asyncio.Event()
         self._client = client
         self._is_blocked = False
+        self._is_reading = True
         self._guard: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -58,7 +60,12 @@ class _Transport(asyncio.Protocol):
         self._client._turn()
 
     def flush(self) -> None:
-        if self.pump is None or self._is_blocked or self.transport.is_closing():
+        if self.pump is None or self.transport.is_closing():
+            return
+        if self.pump.machine.wants_read is not self._is_reading:
+            self._is_reading = not self._is_reading
+            (self.transport.resume_reading if self._is_reading else self.transport.pause_reading)()
+        if self._is_blocked:
             return
         chunks = self.pump.output()
         if chunks:
@@ -94,6 +101,7 @@ class AsyncioClient(Client):
             rules=rules,
             clock=EpochClock(self._loop.time, time.time),
             random=random.random,
+            client_id=secrets.token_urlsafe(12),
             waiter=asyncio.Event,
         )
         self._ssl = ssl

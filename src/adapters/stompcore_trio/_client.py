@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import random
+import secrets
 import ssl as ssl_module
 import time
 from collections.abc import Sequence
@@ -42,6 +43,7 @@ class TrioClient(Client):
             rules=rules,
             clock=EpochClock(trio.current_time, time.time),
             random=random.random,
+            client_id=secrets.token_urlsafe(12),
             waiter=trio.Event,
         )
         self._ssl = ssl

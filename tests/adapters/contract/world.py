@@ -22,8 +22,9 @@ QUICK = ServerConfig(
 #: A server that would wait, where nothing should make it.
 PATIENT = ServerConfig(heart_beat=_NO_BEATS, limits=Limits(close_timeout=20.0))
 
-#: A client that does not wait long either: not to dial again, nor for a connection to hold.
-FAST = ClientConfig(backoff=Backoff(minimum=0.05, maximum=0.2), close_timeout=0.5)
+#: A client that does not wait long either: not to dial again, nor for a connection to hold. It
+#: asks for a new token only when the old one has expired.
+FAST = ClientConfig(backoff=Backoff(minimum=0.05, maximum=0.2), close_timeout=0.5, refresh=None)
 
 
 def url(server: Any, transport: str) -> str:

@@ -11,9 +11,11 @@ import httpx
 
 import stompcore_asyncio
 from stompcore import (
+    ClientConfig,
     ClientEvent,
     ConnectionEnded,
     ConnectionState,
+    Refreshed,
     Resubscribed,
     ServerConfig,
     Subscription,
@@ -32,7 +34,9 @@ __all__ = ["Story"]
 
 ROOM = "/topic/room.1"
 TOKEN_TTL = 3.0
-_PEOPLE = ("Alice", "Bob")
+_PEOPLE = ("Alice", "Bob", "Carol")
+# Alice and Bob meet their tokens' expiry. Carol's client is as it is by default: it does not.
+_LATE_PEOPLE = ("Alice", "Bob")
 _LATE = "this one runs into the expiry"
 _PROMISES = {
     1: "both logged in",
@@ -44,6 +48,7 @@ _PROMISES = {
     7: "the token was refreshed in silence",
     8: "the client was connected again with the new token",
     9: "the client was subscribed again by itself",
+    10: "the next token was taken in place, ahead of the expiry",
 }
 
 
@@ -83,11 +88,17 @@ class _Person:
         self.name = name
         self.expires_at = 0.0
         self.is_back = asyncio.Event()
+        self.is_renewed = asyncio.Event()
         self.client: stompcore_asyncio.AsyncioClient
         self._story = story
         self._http = http
         self._access_token = ""
         self._refresh_token = ""
+
+    @property
+    def config(self) -> ClientConfig:
+        """How the client behaves."""
+        return ClientConfig(refresh=None) if self.name in _LATE_PEOPLE else ClientConfig()
 
     async def login(self, password: str) -> None:
         answer = await self._http.post("/login", json={"username": self.name, "password": password})
@@ -128,6 +139,8 @@ class _Person:
     def _tell(self, event: ClientEvent) -> None:
         story, name = self._story, self.name
         match event:
+            case ConnectionEnded() if name not in _LATE_PEOPLE and not story.is_over:
+                story.break_promise(f"{name} lost the connection")
             case ConnectionEnded(ending=ending):
                 close, error = ending.close, ending.error
                 if close is not None:
@@ -144,9 +157,9 @@ class _Person:
                         + (" (it names the frame that was too late)" if error.receipt_id else ""),
                     )
                     story.phase(3)
-            case TokenRequested() if event.generation > 1:
+            case TokenRequested() if event.generation > 1 and name in _LATE_PEOPLE:
                 story.tell(7, name, "asks the auth server for a new token; the user sees nothing")
-            case TokenReceived() if event.generation > 1:
+            case TokenReceived() if event.generation > 1 and name in _LATE_PEOPLE:
                 story.tell(7, "Auth", f"new access token for {name}; the refresh token was rotated")
             case Resubscribed() if event.epoch > 1:
                 again = f"; {event.resent} unconfirmed message sent again" if event.resent else ""
@@ -155,6 +168,9 @@ class _Person:
             case SubscriptionActive() if event.epoch > 1:
                 story.tell(9, name, f"listens to {ROOM} again, by itself")
                 self.is_back.set()
+            case Refreshed():
+                story.tell(10, name, "the server took the new token in place: nothing was broken")
+                self.is_renewed.set()
 
 
 class Story:
@@ -167,6 +183,7 @@ class Story:
     def __init__(self, view: View) -> None:
         self.ledger = Ledger(_PEOPLE)
         self.resent = 0
+        self.is_over = False
         self._view = view
         self._phase = 0
         self._steps: set[tuple[int, str]] = set()
@@ -200,9 +217,10 @@ class Story:
         broken += self._broken
         told = {step for step, _ in self._steps}
         broken += [f"not seen: {text}" for step, text in _PROMISES.items() if step not in told]
-        for name in _PEOPLE:
+        for name in _LATE_PEOPLE:
             if (9, name) not in self._steps:
                 broken.append(f"{name} was not subscribed again")
+        for name in _PEOPLE:
             if not self.ledger.has(name, _LATE):
                 broken.append(f"{name} never got the message that hit the expiry")
         if not (self._was_connected_when_late and self.resent):
@@ -231,8 +249,9 @@ class Story:
                 ) as server,
                 httpx.AsyncClient(base_url=auth.url, trust_env=False) as http,
             ):
-                people = [_Person(name, self, http) for name in _PEOPLE]
-                await self._connect(people[0], people[1:], server.listeners[0].url, passwords)
+                self._people = [_Person(name, self, http) for name in _PEOPLE]
+                first, *others = self._people
+                await self._connect(first, others, server.listeners[0].url, passwords)
 
     async def _connect(
         self, person: _Person, others: list[_Person], url: str, passwords: dict[str, str]
@@ -240,7 +259,9 @@ class Story:
         """Connect one after the other, so that their tokens do not expire at the same time."""
         self.phase(1)
         await person.login(passwords[person.name])
-        async with stompcore_asyncio.connect(url, token=person.token) as client:
+        async with stompcore_asyncio.connect(
+            url, token=person.token, config=person.config
+        ) as client:
             person.client = client
             async with client.subscribe(ROOM) as messages, asyncio.TaskGroup() as tasks:
                 running = [
@@ -248,17 +269,17 @@ class Story:
                     tasks.create_task(person.watch()),
                 ]
                 if others:
-                    await asyncio.sleep(TOKEN_TTL / 3)
-                    self._others = [person, *others]
+                    await asyncio.sleep(TOKEN_TTL / 4)
                     await self._connect(others[0], others[1:], url, passwords)
                 else:
-                    await self._chat(*self._others)
+                    await self._chat(*self._people)
+                    self.is_over = True
                 for task in running:
                     task.cancel()
 
-    async def _chat(self, alice: _Person, bob: _Person) -> None:
+    async def _chat(self, alice: _Person, bob: _Person, carol: _Person) -> None:
         self.phase(2)
-        await alice.say("hello, Bob")
+        await alice.say("hello, you two")
         await bob.say("hello, Alice")
         await asyncio.sleep(TOKEN_TTL / 6)
         await alice.say("is this thing still on?")
@@ -272,7 +293,10 @@ class Story:
         await bob.is_back.wait()
         await bob.say("did I miss anything?")
         await alice.say("not a word")
-        while not all(self.ledger.has(person.name, "not a word") for person in (alice, bob)):
+        self.phase(4)
+        await carol.is_renewed.wait()
+        await carol.say("I noticed nothing at all")
+        while self.ledger.lost:
             await asyncio.sleep(0.01)
 
 

@@ -14,11 +14,12 @@ from stompcore_cli._demo._ledger import Ledger
 
 __all__ = ["View"]
 
-_STYLES = {"Alice": "magenta", "Bob": "cyan", "Server": "yellow", "Auth": "green"}
+_STYLES = {"Alice": "magenta", "Bob": "cyan", "Carol": "blue", "Server": "yellow", "Auth": "green"}
 _PHASES = {
     1: "Phase 1 · connect with a token",
     2: "Phase 2 · every frame is held against its expiry",
     3: "Phase 3 · refresh in silence, reconnect, resubscribe",
+    4: "And by default · refresh ahead of time, and break nothing",
 }
 
 
@@ -40,7 +41,7 @@ class View:
     def line(self, step: int | None, actor: str, text: str, *, is_bad: bool = False) -> None:
         """Something has happened; `step` is its number in the sequence, if it has one."""
         elapsed = f"{time.monotonic() - self._started_at:6.3f}s"
-        badge = f" {step} " if step else "   "
+        badge = f"{step:>2} " if step else "   "
         if not self._console.is_terminal:
             print(f"{elapsed} {badge} {actor:<6} {text}", flush=True)
             return
@@ -64,7 +65,7 @@ class View:
         verdict = "Everything held." if not broken else "It did not hold:"
         if self._console.is_terminal:
             self._console.print()
-            table = Table(title="Messages (each is for both)", title_justify="left")
+            table = Table(title="Messages (each is for all three)", title_justify="left")
             for name, _ in rows:
                 table.add_column(name, justify="right")
             table.add_row(*(str(count) for _, count in rows))
@@ -72,7 +73,7 @@ class View:
             self._console.print(Text(verdict, style="bold red" if broken else "bold green"))
         else:
             account = "  ".join(f"{name} {count}" for name, count in rows)
-            print(f"\nmessages (each is for both): {account}\n{verdict}", flush=True)
+            print(f"\nmessages (each is for all three): {account}\n{verdict}", flush=True)
         for promise in broken:
             self._console.print(f"  - {promise}", markup=False)
         return 1 if broken else 0
