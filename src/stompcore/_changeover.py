@@ -221,12 +221,12 @@ class Changeover(Dialogue):
         return self._reauth is not None
 
     def _token_confirmed(self, line: Line, event: Receipted) -> None:
-        if self._reauth is None or event.receipt_id != f"token-{self._reauth}":
+        if self._reauth is None or event.receipt_id != f"token-{self._reauth}" or self.closing:
             return
         assert self._credential is not None
         line.generation, self._reauth = self._reauth, None
         self._timers.cancel(Timer.REAUTH)
-        self._credential.accepted(ttl_of(event.headers), self._now)
+        self._credential.accepted(line.generation, ttl_of(event.headers), self._now)
         self._events.append(Refreshed(epoch=line.epoch, generation=line.generation))
         for id in event.headers.get_all("subscription-ended"):
             subscription = self._subscriptions.get(id)
@@ -277,6 +277,7 @@ class Changeover(Dialogue):
 
     def _overflowed(self) -> None:
         self._end_handover("too many messages came while handing over")
+        self._settled()
 
     def _end_handover(self, fault: str) -> None:
         """Be done with it at once, whichever way is shorter."""
@@ -302,6 +303,10 @@ class Changeover(Dialogue):
                     self._events.append(SubscriptionActive(subscription=each.id, epoch=new.epoch))
             self._events.extend(waiting)
             self._resend(new)
+            # What the old one's end has put off begins anew.
+            assert self._credential is not None
+            self._redial.connected(self._now)
+            self._credential.accepted(new.generation, None, self._now)
         return is_up
 
 

@@ -254,7 +254,7 @@ class ClientSession(Changeover):
                 return
             if self._config.refresh is not None:
                 line.refresh_destination = headers.get("token-refresh") or None
-            credential.accepted(ttl_of(headers), self._now)
+            credential.accepted(line.generation, ttl_of(headers), self._now)
         self._redial.connected(self._now)
         if line is not self._line:
             self._overlap(line)
@@ -270,18 +270,22 @@ class ClientSession(Changeover):
         self._actions.append(HangUp(epoch=line.epoch))
         self._lose_transactions(line)
         if line is self._handover.old:
+            self._blame(line, ending)
             self._tell_ending(line, ending, Outcome.RENEW)
             self._retire()
             return
         self._timers.cancel(Timer.DIAL)
+        self._timers.cancel(Timer.STABLE)
         if line is self._handover.new:
             self._timers.cancel(Timer.HANDOVER)
             self._handover.abandon()
+            self._handover.forget()
             if self._judge(line, ending) is not Outcome.STOP:
                 self._try_again_later()
             return
         self._drop_old()
-        self._timers.cancel(Timer.STABLE)
+        if self._handover.state is not HandoverState.RESTORING:
+            self._handover.forget()
         self._timers.cancel(Timer.REAUTH)
         self._outbox.lose_connection()
         self._subscriptions.lose_connection()
@@ -357,7 +361,7 @@ class ClientSession(Changeover):
         self._actions.extend(HangUp(epoch=line.epoch) for line in self._lines())
         self._line = None
         if self._handover.state is not HandoverState.NONE:
-            self._handover.abandon()
+            self._events.extend(self._handover.abandon())
         if self._credential is not None:
             self._credential.forget()
         self._give_up_everything(error)

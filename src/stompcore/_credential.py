@@ -132,7 +132,12 @@ class Credential:
         return True
 
     def ask_later(self, now: float) -> None:
-        """Take the next step of the backoff: TOKEN_RETRY will say when to ask again."""
+        """Take the next step of the backoff: TOKEN_RETRY will say when to ask again.
+
+        Not while a call is under way: its answer decides.
+        """
+        if self.state in _CALLED:
+            return
         delay = self._config.backoff.delay(self._failures, self._random())
         self._failures += 1
         self._timers.set(Timer.TOKEN_RETRY, now + delay)
@@ -143,14 +148,17 @@ class Credential:
 
     # --- the server -----------------------------------------------------------------------
 
-    def accepted(self, ttl: float | None, now: float) -> None:
-        """A server has taken the token.
+    def accepted(self, generation: int, ttl: float | None, now: float) -> None:
+        """A server has taken a token.
 
         Args:
+            generation: of the token that it has taken.
             ttl: for how many seconds it will, if it has said so.
             now: Unix seconds.
         """
         self._refusals = 0
+        if generation != self.token_generation:
+            return  # a newer one has come since, and is the next that the server gets
         if ttl is not None:
             self._valid_until = now + ttl
         self._arm(now)

@@ -155,9 +155,10 @@ class Dialogue(Transacting):
         if self._is_open():
             assert self._line is not None
             self._send_subscribe(subscription, self._line)
-            if self._handover.state is HandoverState.RESTORING:
-                assert self._handover.new is not None
-                self._send_subscribe(subscription, self._handover.new)
+        is_live = subscription.id in self._subscriptions
+        if is_live and self._handover.state is HandoverState.RESTORING:
+            assert self._handover.new is not None
+            self._send_subscribe(subscription, self._handover.new)
         self._look_at_readers()
         return subscription.id
 
@@ -168,8 +169,7 @@ class Dialogue(Transacting):
         if subscription is None:
             return
         for line in self._lines():
-            if line.is_open and not subscription.is_implicit:
-                self._send_frame(Frame(Command.UNSUBSCRIBE, {"id": id}), line)
+            self._send_unsubscribe(subscription, line)
         self._end_subscription(subscription, None)
 
     def hold(self, id: str, *, now: float) -> None:
@@ -228,6 +228,7 @@ class Dialogue(Transacting):
                     self._receipted(line, event)
                 case Disconnected():
                     self._ended(line, event)
+                    self._settled()
                 case ErrorReceived():
                     pass  # Disconnected brings it again, with all else that is known by then
             self._look_at_readers()
@@ -292,8 +293,14 @@ class Dialogue(Transacting):
             self._events.append(SubscriptionActive(subscription=subscription.id, epoch=line.epoch))
 
     def _look_whether_restored(self) -> None:
-        if self._handover.state is HandoverState.RESTORING and all(
-            each.id in self._handover.confirmed for each in self._subscriptions
+        new = self._handover.new
+        if (
+            self._handover.state is HandoverState.RESTORING
+            and new is not None
+            and new.is_open  # or it has ended, and we are about to be told
+            and self._line is not None
+            and len(self._transactions) == 0  # they would be lost with the old connection
+            and all(each.id in self._handover.confirmed for each in self._subscriptions)
         ):
             self._restored()
 
@@ -331,6 +338,8 @@ class Dialogue(Transacting):
             return True
         subscription = self._subscriptions.by_receipt(error.receipt_id, line.epoch)
         if subscription is not None:
+            for other in self._lines():
+                self._send_unsubscribe(subscription, other)
             self._end_subscription(
                 subscription, SubscriptionRefused(error.error_code, error.message)
             )
@@ -376,7 +385,13 @@ class Dialogue(Transacting):
         try:
             self._send_frame(subscription.frame(line.epoch), line)
         except LocalProtocolError as error:
+            if line is self._handover.new and self._line is not None:
+                self._send_unsubscribe(subscription, self._line)
             self._end_subscription(subscription, error)
+
+    def _send_unsubscribe(self, subscription: Subscription, line: Line) -> None:
+        if line.is_open and not subscription.is_implicit:
+            self._send_frame(Frame(Command.UNSUBSCRIBE, {"id": subscription.id}), line)
 
     def _acknowledge(
         self, command: Command, delivered: Delivered, transaction: str | None, now: float

@@ -14,7 +14,7 @@ from __future__ import annotations
 from stompcore._events import AckMode, Delivered
 from stompcore._line import Line
 from stompcore._machine import StateMachine
-from stompcore._state import HANDOVER, HandoverState, HandoverTrigger
+from stompcore._state import HANDOVER, HandoverState, HandoverTrigger, SubscriptionState
 from stompcore._subscription import Subscription
 
 __all__ = ["HandoverProcess"]
@@ -84,6 +84,10 @@ class HandoverProcess:
         self.new = self.old = None
         return self._release()
 
+    def forget(self) -> None:
+        """No connection is left that could bring a copy: what looks like one is another message."""
+        self._seen.clear()
+
     def admits(self, subscription: Subscription, delivered: Delivered, line: Line) -> bool:
         """Whether a message may pass now; one that may not waits, or had come already."""
         state = self.state
@@ -114,5 +118,6 @@ class HandoverProcess:
         return [
             delivered
             for subscription, delivered in waiting
-            if not self._is_copy(subscription, delivered)
+            if subscription.state is not SubscriptionState.ENDED
+            and not self._is_copy(subscription, delivered)
         ]

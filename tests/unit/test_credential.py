@@ -156,7 +156,7 @@ def test_D12_connected_ends_the_row() -> None:
     made = fresh()
     assert not made.was_refused_once
     assert [refuse(made)[0] for _ in range(2)] == [True, True]
-    made.accepted(None, 0.0)
+    made.accepted(made.token_generation, None, 0.0)
     assert not made.was_refused_once
     assert [refuse(made)[0] for _ in range(3)] == [True, True, False]
 
