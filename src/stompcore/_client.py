@@ -268,7 +268,6 @@ class ClientSession(Changeover):
 
     def _ended(self, line: Line, ending: Disconnected) -> None:
         self._actions.append(HangUp(epoch=line.epoch))
-        self._lose_transactions(line)
         if line is self._handover.old:
             self._blame(line, ending)
             self._tell_ending(line, ending, Outcome.RENEW)
@@ -308,6 +307,7 @@ class ClientSession(Changeover):
             outcome = Outcome.STOP
         if outcome is not Outcome.STOP and self._handover.new is not None:
             outcome = Outcome.RENEW
+        self._lose_transactions(line)
         self._tell_ending(line, ending, outcome)
         if outcome is Outcome.STOP:
             text = f"the server refuses this client: {in_words(ending)}"

@@ -206,6 +206,8 @@ class Dialogue(Transacting):
     # --- what the connections tell ---------------------------------------------------------
 
     def _pull(self) -> None:
+        # Whatever was done since the last look: what it waits for may have come, or begun.
+        self._look_at_readers()
         while not self._events and self._pull_one():
             pass
 

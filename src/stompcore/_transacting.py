@@ -8,7 +8,13 @@ from collections.abc import Mapping
 from stompcore._client_transactions import ClientTransaction, ClientTransactions
 from stompcore._config import ClientConfig
 from stompcore._current import CurrentConnection
-from stompcore._errors import NotConnected, StompError, TransactionLost, TransactionRefused
+from stompcore._errors import (
+    NotConnected,
+    OutboxFull,
+    StompError,
+    TransactionLost,
+    TransactionRefused,
+)
 from stompcore._events import ErrorReceived, TransactionCommitted, TransactionFailed
 from stompcore._frames import Command
 from stompcore._line import Line
@@ -63,12 +69,17 @@ class Transacting(CurrentConnection, abc.ABC):
 
         Raises:
             NotConnected: its connection is ending; `TransactionFailed` is about to say so.
+            OutboxFull: the connection does not take what it was given; nothing was queued.
             LocalProtocolError: the transaction is not open, or the message can never be sent.
         """
         self._advance(now)
         line = self._line_of(self._transactions.require(transaction))
         own = {"transaction": transaction}
-        frame, _ = send_frame(destination, body, headers or {}, own=own, limits=self._config.limits)
+        limits = self._config.limits
+        frame, size = send_frame(destination, body, headers or {}, own=own, limits=limits)
+        assert line.connection is not None
+        if line.connection.bytes_queued + size > self._config.outbox_size:
+            raise OutboxFull("the connection does not take what it was given")
         self._send_frame(frame, line)
 
     def commit(self, transaction: str, *, now: float) -> None:
