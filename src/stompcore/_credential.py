@@ -105,7 +105,7 @@ class Credential:
         It need not call a user what the token does, but has to keep to it.
         """
         self._user_name = self._user_name or name
-        return None if name in (None, self._user_name) else SubjectChanged(_OTHER)
+        return None if name in (None, "", self._user_name) else SubjectChanged(_OTHER)
 
     def arrived(self, generation: int, token: Token, now: float) -> bool:
         """The source has answered; False if nobody waits for this answer."""
