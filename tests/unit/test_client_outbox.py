@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.unit.client_player import EXPIRED, GOING_AWAY, Player, commands, headers
 
-from stompcore._config import Limits
+from stompcore._config import HeartBeat, Limits
 from stompcore._errors import (
     AuthenticationFailed,
     ClientClosed,
@@ -368,3 +368,227 @@ def test_every_message_has_exactly_one_fate() -> None:
         11: "ClientClosed",
         12: "ClientClosed",
     }
+
+
+# --- the key by which the server knows a message again ----------------------------------------
+
+
+def test_a_message_has_the_same_key_whenever_it_is_sent() -> None:
+    play = Player(client_id="c0ffee")
+    play.connect()
+    play.send("a")
+    play.send("b")
+    assert headers(play.written(), "message-key") == ["c0ffee-1", "c0ffee-2"]
+    play.receipt("message-1")
+    for round in range(1, 6):
+        play.wait(30 if round < 3 else 1)
+        play.hear(EXPIRED if round % 2 else GOING_AWAY)
+        play.send(str(round))
+        keys = [f"c0ffee-{number}" for number in range(2, 3 + round)]
+        assert headers(play.connect(), "message-key") == keys
+
+
+def test_no_key_without_a_client_id() -> None:
+    play = Player()
+    play.connect()
+    play.send("a")
+    play.lose()
+    assert headers(play.written() + play.connect(), "message-key") == [None]
+
+
+def test_a_key_of_its_users_own_is_sent_and_sent_again() -> None:
+    play = Player(client_id="c0ffee")
+    play.connect()
+    play.client.send("/a", b"", {"message-key": "order-7"}, now=play.now)
+    assert headers(play.written(), "message-key") == ["order-7"]
+    play.lose()
+    assert headers(play.connect(), "message-key") == ["order-7"]
+
+
+# --- without a confirmation -------------------------------------------------------------------
+
+
+def loose(play: Player, body: str = "") -> int:
+    key = play.client.send("/a", body.encode(), confirm=False, now=play.now)
+    play.drain()
+    return key
+
+
+def test_a_message_that_nobody_confirms_has_its_fate_when_it_is_handed_over() -> None:
+    play = Player(has_token=False, client_id="c0ffee")
+    play.connect()
+    key = loose(play, "hi")
+    assert play.all(Published) == [Published(key=key, is_confirmed=False)]
+    assert play.client.unconfirmed == 0
+    (sent,) = play.written()
+    assert (sent.command, sent.body) == (Command.SEND, b"hi")
+    assert not {"receipt", "message-key"} & set(sent.headers)
+    play.receipt(f"message-{key}")  # of a server that errs
+    play.lose()
+    assert play.connect() == []
+    assert fates(play) == {key: "ok"}
+
+
+def test_while_there_is_no_connection_it_waits_in_its_place() -> None:
+    play = Player(has_token=False)
+    order = []
+    for stage in ("idle", "dialing", "connecting"):
+        order += [f"{stage} 1", f"{stage} 2", f"{stage} 3"]
+        play.send(order[-3])
+        loose(play, order[-2])
+        play.send(order[-1])
+        if stage == "idle":
+            play.start()
+        elif stage == "dialing":
+            play.dial()
+    assert (fates(play), play.client.unconfirmed) == ({}, 9)
+    assert [each.body.decode() for each in play.accept()] == order
+    assert fates(play) == {2: "ok", 5: "ok", 8: "ok"}
+    assert play.last(Resubscribed).resent == 9
+    play.lose()
+    assert [each.body.decode() for each in play.connect()] == [
+        each for each in order if not each.endswith("2")
+    ]
+
+
+def test_it_goes_behind_what_is_sent_again() -> None:
+    play = Player(has_token=False)
+    play.connect()
+    play.send("confirmed")
+    play.written()
+    play.lose()
+    loose(play, "loose")
+    assert [each.body for each in play.connect()] == [b"confirmed", b"loose"]
+    loose(play, "later")
+    assert bodies(play) == ["later"]
+
+
+def test_between_the_end_and_its_telling_it_waits_for_the_next_connection() -> None:
+    play = Player(has_token=False)
+    play.connect()
+    play.client.receive_eof(now=play.now)  # and nothing drained
+    key = play.client.send("/a", b"x", confirm=False, now=play.now)
+    play.drain()
+    assert fates(play) == {}
+    assert [each.body for each in play.connect()] == [b"x"]
+    assert fates(play) == {key: "ok"}
+
+
+def test_what_waits_can_be_too_old_too_many_and_too_large() -> None:
+    play = Player(has_token=False, outbox_count=2, outbox_size=1000, outbox_timeout=30.0)
+    key = loose(play, "x" * 900)
+    with pytest.raises(OutboxFull):  # by bytes
+        loose(play, "x" * 100)
+    loose(play)
+    with pytest.raises(OutboxFull):  # by count
+        loose(play)
+    play.wait(30)
+    assert fates(play) == {key: "MessageTimedOut", 2: "MessageTimedOut"}
+    assert loose(play) == 3
+
+
+@pytest.mark.parametrize("how", ["close", "abort"])
+def test_what_still_waits_at_the_end_has_failed(how: str) -> None:
+    play = Player()
+    loose(play)
+    play.start()
+    getattr(play.client, how)(now=play.now)
+    play.drain()
+    assert fates(play) == {1: "ClientClosed"}
+
+
+def test_what_the_agreed_version_cannot_carry_fails_though_nobody_confirms_it() -> None:
+    play = Player(has_token=False)
+    play.start()
+    play.dial()
+    play.accept("1.0")
+    play.client.send("/a", b"", {"x": "two\nlines"}, confirm=False, now=play.now)
+    play.drain()
+    assert fates(play) == {1: "LocalProtocolError"}
+    assert play.written() == []
+
+
+def test_what_the_connection_does_not_take_is_not_queued_without_end() -> None:
+    play = Player(has_token=False, outbox_size=10_000)
+    play.connect()
+    for _ in range(9):
+        loose(play, "x" * 1000)
+    queued = play.client.bytes_queued
+    assert 9000 < queued <= 10_000
+    with pytest.raises(OutboxFull):
+        loose(play, "x" * 1000)
+    assert play.client.bytes_queued == queued
+    play.send("x" * 1000)  # which is bounded by what is not confirmed
+    assert len(play.written()) == 10
+    loose(play, "x" * 1000)
+    assert fates(play) == dict.fromkeys([*range(1, 10), 11], "ok")
+
+
+def test_messages_without_a_body_are_bounded_too() -> None:
+    play = Player(has_token=False, outbox_size=1000)
+    play.connect()
+
+    def flood() -> None:
+        for _ in range(1000):
+            loose(play)
+
+    with pytest.raises(OutboxFull):
+        flood()
+    assert play.client.bytes_queued < 1100
+    assert play.client.unconfirmed == 0
+
+
+# --- what waits to be written -----------------------------------------------------------------
+
+
+def test_the_bytes_that_wait_are_counted_exactly() -> None:
+    play = Player(has_token=False, heart_beat=HeartBeat(send_interval=1.0, receive_interval=1.0))
+    assert play.client.bytes_queued == 0
+    play.start()
+    assert play.client.bytes_queued == 0
+    connection = play.client.dialed(1, now=play.now)
+    assert connection is not None
+    play.drain()
+
+    def taken() -> int:
+        counted = connection.bytes_queued
+        assert play.client.bytes_queued == counted
+        chunks = play.client.data_to_send()
+        assert (sum(map(len, chunks)), connection.bytes_queued) == (counted, 0)
+        return len(chunks)
+
+    assert taken() == 1  # CONNECT
+    play.hear(b"CONNECTED\nversion:1.2\nheart-beat:1000,1000\n\n\0")
+    assert taken() == 0
+    play.send("a" * 5000)
+    id = play.client.subscribe("/b", now=play.now)
+    loose(play, "\u20ac\0")
+    play.client.unsubscribe(id, now=play.now)
+    play.client.commit(play.client.begin(now=play.now), now=play.now)
+    assert taken() == 6
+    play.wait(0.9)
+    assert play.client.bytes_queued == len(b"\n")
+    play.send("b")  # and no beat behind it
+    assert taken() == 2
+    play.client.close(now=play.now)
+    assert taken() == 1
+    assert taken() == 0
+
+
+@pytest.mark.parametrize("how", ["lost", "error", "abort"])
+def test_nothing_waits_to_be_written_to_a_connection_that_is_over(how: str) -> None:
+    play = Player(has_token=False)
+    play.connect()
+    play.send("a" * 5000)
+    connection = play.client.connection
+    assert connection is not None
+    match how:
+        case "lost":
+            play.lose()
+        case "error":
+            play.hear(GOING_AWAY)
+        case _:
+            play.client.abort(now=play.now)
+    assert play.client.bytes_queued == 0
+    if how != "abort":  # then it is the driver's to hang up
+        assert (connection.bytes_queued, connection.data_to_send()) == (0, [])

@@ -182,3 +182,121 @@ def test_a_message_in_flight_ages_too() -> None:
     message = box.add("a", b"", {}, now=100.0)
     message.fire(MessageTrigger.SENT)
     assert box.expired(110.0) == [message]
+
+
+# --- the key by which a server knows a message again --------------------------------------------
+
+
+def keyed(**config: Any) -> Outbox:
+    return Outbox(ClientConfig(**config), Timers(), client_id="c0ffee")
+
+
+def test_every_message_that_is_confirmed_has_a_key_of_its_own() -> None:
+    box = keyed()
+    sent = [box.add("a", b"", {}, now=0.0) for _ in range(3)]
+    assert [each.frame.headers["message-key"] for each in sent] == [
+        "c0ffee-1",
+        "c0ffee-2",
+        "c0ffee-3",
+    ]
+
+
+def test_a_key_is_never_used_again() -> None:
+    box = keyed(limits=Limits(frame_size=200))
+    box.settle(box.add("a", b"", {}, now=0.0), MessageTrigger.FAIL)
+    with pytest.raises(LocalProtocolError):
+        box.add("a", b"x" * 200, {}, now=0.0)
+    box.add("a", b"", {}, is_confirmed=False, now=0.0)
+    assert box.add("a", b"", {}, now=0.0).frame.headers["message-key"] == "c0ffee-3"
+
+
+def test_without_a_client_id_or_a_confirmation_there_is_no_key() -> None:
+    for message in (
+        outbox().add("a", b"", {}, now=0.0),
+        keyed().add("a", b"", {}, is_confirmed=False, now=0.0),
+    ):
+        assert "message-key" not in message.frame.headers
+
+
+@pytest.mark.parametrize("is_confirmed", [True, False])
+def test_a_key_of_its_users_own_stands_alone(is_confirmed: bool) -> None:
+    headers = {"message-key": "order-7"}
+    message = keyed().add("a", b"", headers, is_confirmed=is_confirmed, now=0.0)
+    assert message.frame.headers.get_all("message-key") == ["order-7"]
+
+
+def test_the_key_counts_in_the_size() -> None:
+    key = len(b"message-key:c0ffee-1\n")
+    box = keyed(outbox_size=EMPTY + key)
+    box.settle(box.add("a", b"", {}, now=0.0), MessageTrigger.FAIL)
+    box = keyed(outbox_size=EMPTY + key - 1)
+    with pytest.raises(OutboxFull):
+        box.add("a", b"", {}, now=0.0)
+
+
+# --- without a confirmation ---------------------------------------------------------------------
+
+
+def test_a_message_that_nobody_confirms_asks_for_no_receipt() -> None:
+    box = outbox()
+    message = box.add("a", b"hi", {"x": "y"}, is_confirmed=False, now=0.0)
+    assert message.frame == Frame(Command.SEND, {"destination": "a", "x": "y"}, b"hi")
+    assert (message.key, message.is_confirmed, len(box)) == (1, False, 1)
+
+
+def test_it_has_met_its_fate_when_it_is_let_go() -> None:
+    timers = Timers()
+    box = outbox(timers, outbox_count=1)
+    message = box.add("a", b"", {}, is_confirmed=False, now=0.0)
+    with pytest.raises(OutboxFull):
+        box.add("a", b"", {}, is_confirmed=False, now=0.0)
+    box.settle(message, MessageTrigger.LET_GO)
+    assert (message.state, len(box), timers.next_deadline()) == (MessageState.SENT, 0, None)
+    box.add("a", b"", {}, now=0.0)
+
+
+def test_it_is_as_old_as_any_other() -> None:
+    timers = Timers()
+    box = outbox(timers, outbox_timeout=10.0)
+    first = box.add("a", b"", {}, is_confirmed=False, now=100.0)
+    second = box.add("a", b"", {}, now=101.0)
+    assert timers.at(Timer.OUTBOX) == 110.0
+    assert box.expired(111.0) == [first, second]
+
+
+def test_it_takes_room_as_any_other() -> None:
+    size = EMPTY - len(b"receipt:message-1\n")
+    box = outbox(outbox_size=2 * size)
+    box.add("a", b"", {}, is_confirmed=False, now=0.0)
+    box.add("a", b"", {}, is_confirmed=False, now=0.0)
+    with pytest.raises(OutboxFull):
+        box.add("a", b"", {}, is_confirmed=False, now=0.0)
+
+
+def test_it_keeps_its_place_among_the_others() -> None:
+    box = outbox()
+    them = [box.add("a", b"", {}, is_confirmed=at % 2 == 0, now=0.0) for at in range(5)]
+    assert box.queued() == them
+    them[0].fire(MessageTrigger.SENT)
+    box.settle(them[1], MessageTrigger.LET_GO)
+    box.lose_connection()
+    assert box.queued() == [them[0], *them[2:]]
+
+
+def test_whether_a_receipt_is_awaited() -> None:
+    box = outbox()
+    waits = [box.awaits_receipt]
+    loose = box.add("a", b"", {}, is_confirmed=False, now=0.0)
+    box.settle(loose, MessageTrigger.LET_GO)
+    waits.append(box.awaits_receipt)
+    first = box.add("a", b"", {}, now=0.0)
+    second = box.add("a", b"", {}, now=0.0)
+    waits.append(box.awaits_receipt)
+    first.fire(MessageTrigger.SENT)
+    second.fire(MessageTrigger.SENT)
+    waits.append(box.awaits_receipt)
+    box.settle(first, MessageTrigger.RECEIPT)
+    waits.append(box.awaits_receipt)
+    box.lose_connection()
+    waits.append(box.awaits_receipt)
+    assert waits == [False, False, False, True, True, False]
