@@ -94,6 +94,7 @@ class Auditor:
     - A client has one token fetch under way at most.
     - Every message has one fate. What is confirmed was done, and it was done once; or, where the
       server could not remember it, once for each connection whose RECEIPT was lost.
+    - Of a transaction everything is done, or nothing; nothing of one that was not committed.
     - Messages of one client to one destination are done in the order in which they were sent.
     - What a server routes to a subscription comes once, in order, with nothing left out.
     - No three attempts to connect within the backoff's floor.
@@ -111,6 +112,8 @@ class Auditor:
         self._sessions: dict[str, ServerSession] = {}
         self._connections: dict[str, Connection] = {}
         self._server_now: Callable[[], float] = lambda: 0.0
+        self._monotonic: Callable[[], float] = lambda: 0.0
+        self._overdue_since: dict[str, float] = {}
         self._leeway = 0.0
         self._window = 0.0
         self._memory = 0
@@ -129,16 +132,21 @@ class Auditor:
         self.ledgers[name] = ledger
         return ledger
 
-    def server(self, config: ServerConfig, now: Callable[[], float]) -> None:
+    def server(
+        self, config: ServerConfig, now: Callable[[], float], monotonic: Callable[[], float]
+    ) -> None:
         """A server, in place of the last one, if there was one.
 
         Args:
             config: for the leeway, and for how long it remembers what it has done.
-            now: its clock.
+            now: its clock, in Unix seconds.
+            monotonic: how much time passes, which no step of a clock changes.
         """
         self._leeway = config.leeway
         self._window = config.duplicate_window
         self._server_now = now
+        self._monotonic = monotonic
+        self._overdue_since.clear()
         self._sessions.clear()
         self._connections.clear()
 
@@ -230,14 +238,16 @@ class Auditor:
         """
         now = self._server_now()
         for session_id, session in list(self._sessions.items()):
-            if session.closed:
-                del self._sessions[session_id]
-            elif (
-                session.identity is not None
-                and not session.closing
-                and now >= self._valid_until(session.identity) + MAX_SLEEP
-            ):
-                raise Violation(f"{session_id} has outlived its token")
+            if session.closing:
+                self._overdue_since.pop(session_id, None)
+                if session.closed:
+                    del self._sessions[session_id]
+            elif session.identity is not None and now >= self._valid_until(session.identity):
+                since = self._overdue_since.setdefault(session_id, self._monotonic())
+                if self._monotonic() > since + MAX_SLEEP:
+                    raise Violation(f"{session_id} has outlived its token")
+            elif self._overdue_since:
+                self._overdue_since.pop(session_id, None)
 
     def check_settled(self) -> None:
         """Every client that has not stopped is connected, heard everywhere, and owes nothing.

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from stompcore._client import ClientSession
 from stompcore._errors import Unauthorized
@@ -34,7 +33,7 @@ __all__ = ["ClientEnd", "ClientWatcher", "VirtualClient"]
 TokenFunction = Callable[[TokenRequest], Awaitable[str]]
 
 
-class ClientWatcher(Protocol):
+class ClientWatcher:
     """Who wants to know what a client does. Instants are the client's own, in Unix seconds."""
 
     def sent(self, key: int, destination: str, body: bytes, now: float) -> None:
@@ -43,8 +42,17 @@ class ClientWatcher(Protocol):
     def subscribed(self, id: str, destination: str, ack: AckMode, now: float) -> None:
         """The user has subscribed."""
 
-    def unsubscribed(self, id: str, now: float) -> None:
-        """The user has unsubscribed."""
+    def begun(self, transaction: str) -> None:
+        """The user has begun a transaction."""
+
+    def sent_in(self, transaction: str, destination: str, body: bytes) -> None:
+        """The user has sent a message in it."""
+
+    def committing(self, transaction: str) -> None:
+        """The user wants it to be done."""
+
+    def aborted(self, transaction: str) -> None:
+        """The user does not want it any more."""
 
     def event(self, event: ClientEvent, now: float) -> None:
         """The client has something to tell."""
@@ -73,7 +81,7 @@ class ClientEnd(End):
             self._write(b"".join(chunks))
         if self._has_heard_end:
             self.close()
-        else:
+        elif self._client.target.is_websocket:  # else the session's deadline is this one's, too
             self._arm()
 
     def hang_up(self) -> None:
@@ -120,7 +128,7 @@ class VirtualClient:
         clock: VirtualClock,
         dial: Callable[[VirtualClient, Dial], None],
         token: TokenFunction | None,
-        watchers: tuple[ClientWatcher, ...] = (),
+        watchers: Iterable[ClientWatcher] = (),
     ) -> None:
         self.name = name
         self.wall_clock = clock
@@ -133,7 +141,7 @@ class VirtualClient:
         self._schedule = schedule
         self._dial = dial
         self._token = token
-        self._watchers = watchers
+        self._watchers = list(watchers)
         self._fetch: Task[str] | None = None
         self._dialing: set[int] = set()
         self._wakes_at = math.inf
@@ -170,6 +178,10 @@ class VirtualClient:
         """The wire of the newest connection, or None."""
         return self.ends[max(self.ends)].link if self.ends else None
 
+    def watch(self, watcher: ClientWatcher) -> None:
+        """Tell somebody more what happens, from now on."""
+        self._watchers.append(watcher)
+
     # --- what its user does ---------------------------------------------------------------
 
     def start(self) -> None:
@@ -182,11 +194,13 @@ class VirtualClient:
         destination: str,
         body: bytes | str,
         headers: Mapping[str, str] | None = None,
+        *,
+        confirm: bool = True,
     ) -> int:
         """As `ClientSession.send`. The key is in `confirmed` or in `failed`, some time."""
         data = body.encode() if isinstance(body, str) else body
         now = self.now
-        key = self.session.send(destination, data, headers, now=now)
+        key = self.session.send(destination, data, headers, confirm=confirm, now=now)
         for each in self._watchers:
             each.sent(key, destination, data, now)
         self.turn()
@@ -209,20 +223,47 @@ class VirtualClient:
 
     def unsubscribe(self, id: str) -> None:
         """As `ClientSession.unsubscribe`."""
-        now = self.now
-        self.session.unsubscribe(id, now=now)
-        for each in self._watchers:
-            each.unsubscribed(id, now)
+        self.session.unsubscribe(id, now=self.now)
         self.turn()
 
-    def ack(self, delivered: Delivered) -> None:
+    def ack(self, delivered: Delivered, *, transaction: str | None = None) -> None:
         """As `ClientSession.ack`."""
-        self.session.ack(delivered, now=self.now)
+        self.session.ack(delivered, transaction=transaction, now=self.now)
         self.turn()
 
-    def nack(self, delivered: Delivered) -> None:
+    def nack(self, delivered: Delivered, *, transaction: str | None = None) -> None:
         """As `ClientSession.nack`."""
-        self.session.nack(delivered, now=self.now)
+        self.session.nack(delivered, transaction=transaction, now=self.now)
+        self.turn()
+
+    def begin(self) -> str:
+        """As `ClientSession.begin`."""
+        transaction = self.session.begin(now=self.now)
+        for each in self._watchers:
+            each.begun(transaction)
+        self.turn()
+        return transaction
+
+    def send_in(self, transaction: str, destination: str, body: bytes | str) -> None:
+        """As `ClientSession.send_in`."""
+        data = body.encode() if isinstance(body, str) else body
+        self.session.send_in(transaction, destination, data, now=self.now)
+        for each in self._watchers:
+            each.sent_in(transaction, destination, data)
+        self.turn()
+
+    def commit(self, transaction: str) -> None:
+        """As `ClientSession.commit`."""
+        self.session.commit(transaction, now=self.now)
+        for each in self._watchers:
+            each.committing(transaction)
+        self.turn()
+
+    def abort_transaction(self, transaction: str) -> None:
+        """As `ClientSession.abort_transaction`."""
+        self.session.abort_transaction(transaction, now=self.now)
+        for each in self._watchers:
+            each.aborted(transaction)
         self.turn()
 
     def close(self) -> None:
@@ -246,15 +287,15 @@ class VirtualClient:
             session.handle_timeout(now=now)
             for each in self._watchers:
                 each.client_fired(session, now)
-        for end in list(self.ends.values()):
-            if end.pump is not None:
-                end.pump.wake()
+        if self.target.is_websocket:  # else the session has told its connections itself
+            for end in list(self.ends.values()):
+                if end.pump is not None:
+                    end.pump.wake()
         self._drain(now)
         for end in list(self.ends.values()):
             end.flush()
             if end.is_closed:
                 self.ends.pop(end.epoch, None)
-        self._drain(now)
         self._arm(now)
 
     def opened(self, epoch: int, link: Link) -> ClientEnd | None:

@@ -27,8 +27,12 @@ from stompcore._events import (
     SubscriptionEnded,
     TokenFetchFailed,
     TokenReceived,
+    TransactionCommitted,
+    TransactionFailed,
 )
 from stompcore._machine import Machine
+from stompcore.testing._client import ClientWatcher
+from stompcore.testing._transaction_books import TransactionBooks, Violation
 
 __all__ = ["Connection", "Ledger", "Violation", "check_deadline"]
 
@@ -53,10 +57,6 @@ _FINAL = frozenset(
         ErrorCode.UNSUPPORTED_VERSION.value,
     }
 )
-
-
-class Violation(AssertionError):
-    """An invariant does not hold."""
 
 
 def check_deadline(machine: Machine, now: float) -> None:
@@ -101,8 +101,8 @@ class _Subscription:
     seen: set[str] = field(default_factory=set)
 
 
-class Ledger:
-    """One client's books. It is a `ClientWatcher`.
+class Ledger(ClientWatcher):
+    """One client's books.
 
     Args:
         name: of the client; it is also its subject.
@@ -116,6 +116,7 @@ class Ledger:
         self.has_stopped = False
         self.error: StompError | None = None
         self.epoch_up = 0
+        self.transactions = TransactionBooks(name)
         self._config = config
         self._has_keys = has_keys
         self._messages: dict[int, _Message] = {}
@@ -141,6 +142,8 @@ class Ledger:
             TokenFetchFailed: self._fetch_failed,
             ConnectionEnded: self._connection_ended,
             Resubscribed: self._resubscribed,
+            TransactionCommitted: self.transactions.committed,
+            TransactionFailed: self.transactions.failed,
             Stopped: self._stopped,
         }
 
@@ -162,8 +165,21 @@ class Ledger:
         self._require(id not in self._subscriptions, f"subscription {id} was given twice")
         self._subscriptions[id] = _Subscription(destination, ack)
 
-    def unsubscribed(self, id: str, now: float) -> None:
-        """The user has unsubscribed; its end is an event."""
+    def begun(self, transaction: str) -> None:
+        """The user has begun a transaction."""
+        self.transactions.begun(transaction)
+
+    def sent_in(self, transaction: str, destination: str, body: bytes) -> None:
+        """The user has sent a message in it."""
+        self.transactions.sent(transaction, destination, body)
+
+    def committing(self, transaction: str) -> None:
+        """The user wants it to be done."""
+        self.transactions.asked(transaction)
+
+    def aborted(self, transaction: str) -> None:
+        """The user does not want it any more."""
+        self.transactions.aborted(transaction)
 
     def event(self, event: ClientEvent, now: float) -> None:
         """The client has told something.
@@ -223,6 +239,8 @@ class Ledger:
             Violation: once too often, or before its turn.
         """
         message = self._by_content.get((destination, body))
+        if message is None:
+            self.transactions.took_effect(destination, body)
         if message is None or not message.is_judged:
             return
         self._require(
@@ -253,6 +271,7 @@ class Ledger:
             not self._open_fates
             and self.epoch_up > 0
             and all(each.active_in for each in self._subscriptions.values())
+            and not self.transactions.unsettled()
         )
 
     def unsettled(self) -> str:
@@ -261,7 +280,8 @@ class Ledger:
         silent = [id for id, each in self._subscriptions.items() if not each.active_in]
         return (
             f"{self.name}: {'connected' if self.epoch_up else 'not connected'}, "
-            f"messages without a fate: {waiting}, subscriptions that are not live: {silent}"
+            f"messages without a fate: {waiting}, subscriptions that are not live: {silent}, "
+            f"transactions without a fate: {self.transactions.unsettled()}"
         )
 
     def check_complete(self, epoch: int) -> None:
@@ -385,13 +405,15 @@ class Ledger:
         is_refused = self._last_code in _TOKEN_REFUSED or (
             close is not None and close.code == CloseCode.UNAUTHORIZED
         )
-        if is_refused and not event.ending.established:
+        is_new = not event.ending.established or self._last_code == ErrorCode.REAUTH_REJECTED
+        if is_refused and is_new:
             self._refusals += 1
 
     def _stopped(self, event: Stopped) -> None:
         self.has_stopped = True
         self.error = event.error
-        self._require(not self._open_fates, f"stopped: {self.unsettled()}")
+        is_owed = self._open_fates or self.transactions.unsettled()
+        self._require(not is_owed, f"stopped: {self.unsettled()}")
         self._require(not self._subscriptions, "stopped, and subscriptions have not ended")
         if isinstance(event.error, Unauthorized):
             self._require(self._is_unauthorized, "stopped without a word of the token source")

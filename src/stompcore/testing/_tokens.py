@@ -44,6 +44,7 @@ class AuthServer:
         sign: makes a token of the claims `sub`, `iat`, `exp` (Unix seconds) and `jti`.
 
     Attributes:
+        clock: as given.
         mode: how it behaves; may be changed at any time, for the calls to come.
         modes: the same for single subjects, by name.
         issued: how many tokens it has given.
@@ -64,14 +65,14 @@ class AuthServer:
         self.modes: dict[str, AuthMode] = {}
         self.issued = 0
         self.calls = 0
-        self._clock = clock
+        self.clock = clock
         self._sign = _plain if sign is None else sign
         self._last: dict[str, str] = {}
 
     def issue(self, subject: str, *, ttl: float | None = None) -> str:
         """A token for `subject` that lives for `ttl` seconds, from now, by this server's clock."""
         self.issued += 1
-        now = self._clock.wall()
+        now = self.clock.wall()
         claims = {
             "sub": subject,
             "iat": now,
@@ -88,9 +89,9 @@ class AuthServer:
             self.calls += 1
             mode = self.modes.get(subject, self.mode)
             if mode is AuthMode.HANGING:
-                await self._clock.sleep(_FOREVER)
+                await self.clock.sleep(_FOREVER)
             if self.latency:
-                await self._clock.sleep(self.latency)
+                await self.clock.sleep(self.latency)
             match mode:
                 case AuthMode.DOWN | AuthMode.HANGING:
                     raise ConnectionError("the auth server is down")

@@ -11,13 +11,14 @@ from stompcore._duplicates import Duplicates
 from stompcore._endings import DEFAULT_RULES, Rule
 from stompcore._errors import LocalProtocolError
 from stompcore._events import Dial
+from stompcore._frames import Command
 from stompcore._hub import Hub
 from stompcore._server import ServerSession
 from stompcore.broker import Broker
 from stompcore.handlers import Handlers
 from stompcore.policy import Policy
 from stompcore.testing._auditor import Auditor
-from stompcore.testing._client import ClientWatcher, TokenFunction, VirtualClient
+from stompcore.testing._client import TokenFunction, VirtualClient
 from stompcore.testing._clock import VirtualClock
 from stompcore.testing._dice import Dice
 from stompcore.testing._ends import join
@@ -116,6 +117,7 @@ class World:
         self._serve = serve
         self._keeps_frames = keeps_frames
         self._starts = 0
+        self._checked_at = -1.0
         self._duplicates = Duplicates(self.config)
         self._server: VirtualServer | None = None
         self.start_server()
@@ -199,9 +201,6 @@ class World:
         settings = ClientConfig() if config is None else config
         client_id = f"{name}-" if client_id is None else client_id
         dice = self.dice.split(f"client {name}")
-        watchers: tuple[ClientWatcher, ...] = ()
-        if self.auditor is not None:
-            watchers = (self.auditor.client(name, settings, has_keys=client_id != ""),)
         client = VirtualClient(
             self.schedule,
             name,
@@ -216,8 +215,9 @@ class World:
             clock=VirtualClock(beside=self.clock),
             dial=self._dial,
             token=self.auth.source(name) if token is None else token,
-            watchers=watchers,
         )
+        if self.auditor is not None:
+            client.watch(self.auditor.client(name, settings, has_keys=client_id != ""))
         self.clients[name] = client
         if is_started:
             client.start()
@@ -316,7 +316,7 @@ class World:
             watcher=self.auditor,
         )
         if self.auditor is not None:
-            self.auditor.server(self.config, self._server.clock.now)
+            self.auditor.server(self.config, self._server.clock.now, self.clock.monotonic)
 
     # --- inside ---------------------------------------------------------------------------
 
@@ -343,7 +343,10 @@ class World:
 
     def _after_each(self) -> bool:
         if self.auditor is not None and self._server is not None:
-            self.auditor.check()
+            now = self.clock.monotonic()
+            if now != self._checked_at:
+                self._checked_at = now
+                self.auditor.check()
         return False
 
     def _new_link(self, client: str, epoch: int) -> Link:
@@ -362,7 +365,10 @@ class World:
 
         def on_write(way: str, data: bytes) -> None:
             for frame in taps[way].read(data):
-                is_secret = frame.headers.get("destination") == self.config.refresh_destination
+                is_secret = (
+                    frame.command is Command.SEND
+                    and frame.headers.get("destination") == self.config.refresh_destination
+                )
                 passed = Passed(
                     self.clock.monotonic(), client, epoch, way == "up", frame, is_secret
                 )
