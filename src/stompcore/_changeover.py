@@ -79,6 +79,26 @@ class Changeover(Dialogue):
         """Where the token's table stands; NONE, for ever, without a token source."""
         return self._credential.state if self._credential else TokenState.NONE
 
+    @property
+    def token_valid_until(self) -> float | None:
+        """Until when the token counts, in Unix seconds; None if nobody has said.
+
+        By the server's `token-ttl`, or else by the token itself.
+        """
+        return self._credential.valid_until if self._credential else None
+
+    @property
+    def token_refresh_at(self) -> float | None:
+        """When the next token will be asked for, in Unix seconds; None if that is not planned."""
+        return self._timers.at(Timer.TOKEN_REFRESH)
+
+    @property
+    def subject(self) -> str | None:
+        """Whom the server takes us for, or else whom the token speaks of; None if neither says."""
+        if self._credential is not None:
+            return self._credential.subject
+        return (self.connection.user_name or None) if self.connection else None
+
     # --- what the driver answers ----------------------------------------------------------
 
     def token(self, generation: int, token: str, *, now: float) -> None:

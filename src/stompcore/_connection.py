@@ -54,6 +54,7 @@ class ClientConnection(TimedMachine[ClientConnectionState, ClientConnectionTrigg
         super().__init__(CLIENT_CONNECTION, ClientConnectionState.CONNECTING, now=now)
         self.version: Version | None = None
         self.server = ""  # what the server calls itself, if it says so
+        self.user_name = ""  # whom it takes us for, if it says so
         self.close: Close | None = None
         #: A transport with a close of its own (WebSocket) tells more than an ERROR; wait for it.
         self.awaits_close = False
@@ -270,6 +271,7 @@ class ClientConnection(TimedMachine[ClientConnectionState, ClientConnectionTrigg
         self._beats.start(self._config.heart_beat, headers, now=self._now)
         self.version = self._decoder.version = version
         self.server = headers.get("server", "")
+        self.user_name = headers.get("user-name", "")
         self._established = True
         self._table.fire(ClientConnectionTrigger.CONNECTED)
         self._timers.cancel(Timer.CONNECT)

@@ -69,6 +69,16 @@ class Credential:
         """Whether the last connection refused its token, and the one before it did not."""
         return self._refusals == 1
 
+    @property
+    def valid_until(self) -> float | None:
+        """Until when the token counts, in Unix seconds; None if nobody has said."""
+        return None if self._valid_until == math.inf else self._valid_until
+
+    @property
+    def subject(self) -> str | None:
+        """Whom the server takes us for, or else whom the token speaks of; None if neither says."""
+        return self._user_name or self._subject
+
     # --- the source -----------------------------------------------------------------------
 
     def fetch(self, now: float) -> FetchToken | None:

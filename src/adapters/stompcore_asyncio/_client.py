@@ -138,6 +138,11 @@ class AsyncioClient(Client):
         """After `ClientConfig.close_timeout`."""
         return self._loop.call_later(self._config.close_timeout, callback)
 
+    def cut(self) -> None:
+        """Lose the connection at once, as if the wire were cut: to see what becomes of it then."""
+        for transport in self._transports.values():
+            transport.transport.abort()
+
     # --- for the base class ---------------------------------------------------------------
 
     def _turn(self) -> None:

@@ -80,6 +80,11 @@ class TrioClient(Client):
         finally:
             await self._abandon()
 
+    def cut(self) -> None:
+        """Lose the connection at once, as if the wire were cut: to see what becomes of it then."""
+        for wire in self._wires.values():
+            wire.abort()
+
     # --- for the base class ---------------------------------------------------------------
 
     def _turn(self) -> None:

@@ -37,6 +37,27 @@ class Client(Engine):
         """What the person at the screen should see. A change is `StatusChanged` in `events`."""
         return self._session.status
 
+    @property
+    def subject(self) -> str | None:
+        """Whom the server takes us for, or else whom the token speaks of; None if neither says."""
+        return self._session.subject
+
+    @property
+    def server(self) -> str:
+        """What the server of the current connection calls itself; empty if it does not say."""
+        connection = self._session.connection
+        return connection.server if connection is not None else ""
+
+    @property
+    def token_valid_until(self) -> float | None:
+        """Until when the token counts, in Unix seconds; None if nobody has said."""
+        return self._session.token_valid_until
+
+    @property
+    def token_refresh_at(self) -> float | None:
+        """When the next token will be asked for, in Unix seconds; None if that is not planned."""
+        return self._session.token_refresh_at
+
     # --- messages -------------------------------------------------------------------------
 
     async def send(
@@ -106,10 +127,9 @@ class Client(Engine):
         now = self._clock.now()
         reply_to = self._config.reply_destination
         if not self._replies.subscription:
-            connection = self._session.connection
-            server = connection.server if connection is not None else ""
+            is_implicit = self.server.startswith(_SUBSCRIBES_BY_ITSELF)
             self._replies.subscription = self._session.subscribe(
-                reply_to, implicit=server.startswith(_SUBSCRIBES_BY_ITSELF), now=now
+                reply_to, implicit=is_implicit, now=now
             )
         id = self._replies.next_id()
         own = {"reply-to": reply_to, "correlation-id": id}
