@@ -143,6 +143,7 @@ class VirtualClient:
         self._token = token
         self._watchers = list(watchers)
         self._fetch: Task[str] | None = None
+        self._asked = 0
         self._dialing: set[int] = set()
         self._wakes_at = math.inf
 
@@ -354,8 +355,9 @@ class VirtualClient:
     def _ask(self, action: FetchToken) -> None:
         if self._fetch is not None:
             self._fetch.cancel()
-        assert self._token is not None
-        generation = action.generation
+        source, generation = self._token, action.generation
+        assert source is not None
+        self._asked = generation
 
         def done(token: str | None, error: Exception | None) -> None:
             now = self.clock.now()
@@ -366,10 +368,14 @@ class VirtualClient:
                 self.session.token(generation, token or "", now=now)
             self.turn()
 
-        request = TokenRequest(reason=action.reason, generation=generation)
-        self._fetch = Task(self._schedule, self._token(request), done)
+        def begin() -> None:
+            if self._asked == generation and not self.session.closed:
+                request = TokenRequest(reason=action.reason, generation=generation)
+                self._fetch = Task(self._schedule, source(request), done)
+                self._fetch.start()
+
         # Not at once: a driver's answers come from outside, never out of the question itself.
-        self._schedule.at(self._schedule.clock.monotonic(), self._fetch.start)
+        self._schedule.at(self._schedule.clock.monotonic(), begin)
 
     def _arm(self, now: float) -> None:
         session = self.session
