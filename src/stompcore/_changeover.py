@@ -17,7 +17,6 @@ from stompcore._credential import Credential
 from stompcore._dialogue import Dialogue
 from stompcore._errors import (
     ErrorCode,
-    LocalProtocolError,
     StompError,
     SubjectChanged,
     SubscriptionRefused,
@@ -220,12 +219,7 @@ class Changeover(Dialogue):
             "receipt": f"token-{credential.token_generation}",
             **token_header(self._config, credential.token),
         }
-        try:
-            self._send_frame(Frame(Command.SEND, headers), line)
-        except LocalProtocolError:  # a destination that the server itself could not be sent
-            line.refresh_destination = None
-            self._renew()
-            return
+        self._send_frame(Frame(Command.SEND, headers), line)
         self._reauth = credential.token_generation
         self._timers.set(Timer.REAUTH, self._now + self._config.connect_timeout)
         self._look_at_readers()

@@ -324,14 +324,15 @@ def test_a_key_function_may_fail_for_some() -> None:
 
 def test_what_waits_is_bounded() -> None:
     stage = Stage(limit=3).to(RESTORING)
-    stage.take(stage.new, "abc")
-    assert not stage.process.is_full
-    stage.take(stage.new, "d")
-    assert stage.process.is_full
+    full = []
+    for id in "abcd":
+        stage.take(stage.new, id)
+        full.append(stage.process.is_full)
+    assert full == [False, False, False, True]
     stage.process.restored(stage.old)
     stage.retire()
     assert stage.passed == ["a", "b", "c", "d"]
-    assert not stage.process.is_full
+    assert stage.process.is_full is False
 
 
 def test_what_is_remembered_is_bounded_and_the_oldest_is_forgotten_first() -> None:
