@@ -5,6 +5,9 @@ fence may add, which neither GitHub nor MkDocs shows:
 
     <!-- docs: continues -->        python: runs behind the blocks before it on its page, back to
                                     the first that does not continue another
+    <!-- docs: name=NAME -->        python: only what others stand on; it runs with each of them
+    <!-- docs: on=NAME -->          python: runs behind the block of this name on its page, alone
+    <!-- docs: both -->             python: runs on asyncio, and, in the words of trio, on trio
     <!-- docs: prints -->           text: all that the python block before it prints
     <!-- docs: shows=WORD -->       js: what it hands to `show`, "hello" unless this says otherwise
     <!-- docs: ttl=SECONDS -->      js: how long what `freshToken` returns lives

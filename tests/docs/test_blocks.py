@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from tests.docs.mermaid import faults
 from tests.docs.pages import PAGES, ROOT, Block, blocks, blocks_of
+from tests.docs.runtimes import in_words_of_trio
 from tests.docs.shell import Command, Shell, commands, matches
 from tests.serving import SECRET, serving
 
@@ -31,15 +32,28 @@ CONSOLES = [page for page in PAGES if any(b.language in ("console", "sh") for b 
 
 
 def chain(block: Block) -> str:
-    """A Python block, behind those that it continues."""
+    """A Python block, behind those that it stands on."""
     parts: list[str] = []
+    grounds: dict[str, str] = {}
     for each in blocks_of(block.page):
         if each.language != "python":
             continue
-        parts = [*parts, each.text] if "continues" in each.directives else [each.text]
+        if "name" in each.directives:
+            grounds[each.directives["name"]] = each.text
+        if "on" in each.directives:
+            parts = [grounds[each.directives["on"]], each.text]
+        else:
+            parts = [*parts, each.text] if "continues" in each.directives else [each.text]
         if each.line == block.line:
             return "\n".join(parts)
     raise AssertionError(block.name)
+
+
+def printed_by(block: Block) -> str | None:
+    """What the page says that a Python block prints, if it says so."""
+    found = list(blocks_of(block.page))
+    behind = found[[each.line for each in found].index(block.line) + 1 :]
+    return behind[0].text if behind and "prints" in behind[0].directives else None
 
 
 def run_python(text: str, folder: Path) -> str:
@@ -74,24 +88,28 @@ def test_every_block_is_of_a_kind_that_is_tested(page: Path) -> None:
     assert not [b.name for b in blocks_of(page) if b.language not in LANGUAGES]
 
 
+def check_python(block: Block, text: str, folder: Path) -> None:
+    """Run `text`, which is `block` and what it stands on; it prints what the page says, if any."""
+    printed, expected = run_python(text, folder), printed_by(block)
+    assert expected is None or matches(expected.splitlines(), printed.splitlines()), printed
+
+
 @pytest.mark.parametrize("block", named(blocks("python")))
-def test_a_python_block_runs(block: Block, tmp_path: Path) -> None:
-    run_python(chain(block), tmp_path)
+def test_a_python_block_runs_and_prints_what_its_page_says(block: Block, tmp_path: Path) -> None:
+    check_python(block, chain(block), tmp_path)
 
 
-def test_a_python_block_prints_what_its_page_says(tmp_path: Path) -> None:
-    checked = []
-    for page in PAGES:
-        before: Block | None = None
-        for block in blocks_of(page):
-            if "prints" in block.directives:
-                assert before is not None, f"{block.name} prints what?"
-                printed = run_python(chain(before), tmp_path)
-                assert matches(block.text.splitlines(), printed.splitlines()), printed
-                checked.append(block.name)
-            if block.language == "python":
-                before = block
-    assert checked
+@pytest.mark.parametrize("block", named([b for b in blocks("python") if "both" in b.directives]))
+def test_a_block_for_both_runtimes_does_the_same_on_trio(block: Block, tmp_path: Path) -> None:
+    text = in_words_of_trio(chain(block))
+    assert "asyncio" not in text
+    check_python(block, text, tmp_path)
+
+
+def test_what_is_said_to_be_printed_is_compared() -> None:
+    said = [block.text for block in blocks("text") if "prints" in block.directives]
+    assert said
+    assert said == [text for block in blocks("python") if (text := printed_by(block)) is not None]
 
 
 def test_the_client_of_the_readme_prints_what_it_received(tmp_path: Path) -> None:
