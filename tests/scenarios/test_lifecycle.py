@@ -2,33 +2,69 @@
 
 from __future__ import annotations
 
+import jwt
 import pytest
-from tests.scenarios.world import Person, World
 
 from stompcore import (
+    ClientConfig,
     ConnectionEnded,
     ConnectionState,
+    Delivered,
     Ended,
     ErrorCode,
+    FetchToken,
+    HeartBeat,
     Outcome,
+    Published,
     Resubscribed,
+    ServerConfig,
+    StatusChanged,
     TokenReason,
 )
+from stompcore.pyjwt import JWTVerifier
+from stompcore.testing import Auditor, Network, Pair, VirtualClient, World
 
 TRANSPORTS = pytest.mark.parametrize("transport", ["tcp", "websocket"])
 CHUNKS = pytest.mark.parametrize("chunk", [0, 1, 7], ids=["whole", "byte-by-byte", "by-seven"])
 ROOM = "/topic/room.1"
+KEY = "a secret of more than thirty-two bytes"
+NO_BEATS = HeartBeat(send_interval=0, receive_interval=0)
+CLIENT = ClientConfig(heart_beat=NO_BEATS, refresh=None)
 
 
-def _ended(person: Person) -> ConnectionEnded:
-    return next(each for each in person.events if isinstance(each, ConnectionEnded))
+def _world(transport: str, *, chunk: int = 0, ttl: float = 3.0) -> World:
+    return World(
+        transport=transport,
+        network=Network(chunk=chunk),
+        ttl=ttl,
+        config=ServerConfig(heart_beat=NO_BEATS),
+        sign=lambda claims: jwt.encode(claims, KEY, algorithm="HS256"),
+        verifier=JWTVerifier(KEY, algorithms=["HS256"]),
+        auditor=Auditor(),
+    )
 
 
-def _meet(world: World) -> tuple[Person, Person]:
-    alice, bob = world.join("alice"), world.join("bob")
-    for person in (alice, bob):
+def _join(world: World, name: str) -> VirtualClient:
+    client = world.join(name, CLIENT)
+    world.settle()
+    return client
+
+
+def _ended(client: VirtualClient) -> ConnectionEnded:
+    return next(each for each in client.events if isinstance(each, ConnectionEnded))
+
+
+def _kinds(client: VirtualClient) -> list[str]:
+    """The names of the lifecycle events, without messages and confirmations."""
+    noise = (Delivered, Published, StatusChanged)
+    return [type(each).__name__ for each in client.events if not isinstance(each, noise)]
+
+
+def _meet(world: World) -> tuple[VirtualClient, VirtualClient]:
+    alice, bob = _join(world, "alice"), _join(world, "bob")
+    for client in (alice, bob):
         for destination in (ROOM, "/topic/second", "/topic/third"):
-            person.session.subscribe(destination, now=world.now)
+            client.subscribe(destination)
     world.settle()
     return alice, bob
 
@@ -36,25 +72,25 @@ def _meet(world: World) -> tuple[Person, Person]:
 @TRANSPORTS
 @CHUNKS
 def test_the_nine_steps(transport: str, chunk: int) -> None:
-    world = World(transport, chunk=chunk, ttl=3.0)
+    world = _world(transport, chunk=chunk)
     began_at = world.now
     # 1, 2: login, CONNECT, the token is verified and its expiry is kept
     alice, bob = _meet(world)
-    wire = world.wire_of(alice)
+    session = world.session_of(alice)
     assert alice.session.state is ConnectionState.CONNECTED
-    assert wire.session.valid_until == began_at + 3.0
+    assert session.valid_until == began_at + 3.0
     # 3: a message passes the check and is confirmed
-    alice.session.send(ROOM, b"hello", now=world.now)
+    alice.send(ROOM, "hello")
     world.settle()
     assert alice.confirmed == [1]
     assert bob.received == ["hello"]
     # 4: time passes; the next frame is too late
     world.jump(3.0)
-    late = alice.session.send(ROOM, b"late", now=world.now)
+    late = alice.send(ROOM, "late")
     world.settle()
     # 5: Token Expired, closed by force
-    assert wire.session.error is ErrorCode.TOKEN_EXPIRED
-    close = wire.session.close
+    assert session.error is ErrorCode.TOKEN_EXPIRED
+    close = session.close
     assert close is not None
     assert (close.code, close.reason) == (3000, "Token Expired")
     # 6: the client has read the reason, from ERROR and, over WebSocket, from the close
@@ -64,7 +100,8 @@ def test_the_nine_steps(transport: str, chunk: int) -> None:
     assert ending.close == (close if transport == "websocket" else None)
     assert _ended(alice).outcome is Outcome.REFRESH
     # 7: one refresh, whoever asked for it
-    assert [each.reason for each in alice.fetches] == [TokenReason.INITIAL, TokenReason.EXPIRED]
+    fetches = [each.reason for each in alice.actions if isinstance(each, FetchToken)]
+    assert fetches == [TokenReason.INITIAL, TokenReason.EXPIRED]
     # 8: connected again, without a moment's delay
     assert alice.session.state is ConnectionState.CONNECTED
     assert alice.session.epoch == 2
@@ -76,7 +113,7 @@ def test_the_nine_steps(transport: str, chunk: int) -> None:
     assert late in alice.confirmed
     assert alice.failed == []
     assert alice.received == ["hello", "late"]
-    assert [each for each in alice.kinds() if each != "SubscriptionActive"] == [
+    assert [each for each in _kinds(alice) if each != "SubscriptionActive"] == [
         *("TokenRequested", "TokenReceived", "Dialing", "Resubscribed"),
         "ConnectionEnded",
         *("TokenRequested", "TokenReceived", "Dialing", "Resubscribed"),
@@ -88,11 +125,11 @@ def test_the_nine_steps(transport: str, chunk: int) -> None:
 @TRANSPORTS
 @CHUNKS
 def test_the_message_that_hit_the_expiry_is_sent_again_first(transport: str, chunk: int) -> None:
-    world = World(transport, chunk=chunk)
+    world = _world(transport, chunk=chunk)
     alice, _ = _meet(world)
     world.jump(3.0)
-    for text in (b"first", b"second", b"third"):
-        alice.session.send(ROOM, text, now=world.now)
+    for text in ("first", "second", "third"):
+        alice.send(ROOM, text)
     world.settle()
     assert alice.received == ["first", "second", "third"]
     assert alice.confirmed == [1, 2, 3]
@@ -103,128 +140,136 @@ def test_the_message_that_hit_the_expiry_is_sent_again_first(transport: str, chu
 def test_a_frame_that_is_half_there_when_the_token_expires_is_never_accepted(
     transport: str, chunk: int
 ) -> None:
-    world = World(transport, chunk=chunk)
-    alice, bob = _meet(world)
-    wire = world.wire_of(alice)
-    alice.session.send(ROOM, b"half", now=world.now)
-    (data,) = wire.client.data_to_send()
-    wire.server.receive_data(data[:-5], now=world.now)
-    world.jump(3.0)
-    wire.server.receive_data(data[-5:], now=world.now)
+    world = _world(transport, chunk=chunk)
+    alice, _ = _meet(world)
+    session, link = world.session_of(alice), alice.link
+    assert link is not None
+    end = world.server.ends[session.session_id]
+    link.window = 0  # nothing leaves by itself
+    alice.send(ROOM, "half")
+    (data,) = alice.ends[1].machine.data_to_send()
+    link.window = 1 << 20
+    link.up.write(data[:-5], now=world.clock.monotonic())
+    end.expect()
     world.settle()
-    assert wire.session.error is ErrorCode.TOKEN_EXPIRED
+    world.jump(3.0)
+    link.up.write(data[-5:], now=world.clock.monotonic())
+    end.expect()
+    world.settle()
+    assert session.error is ErrorCode.TOKEN_EXPIRED
     assert alice.received == ["half"]  # by the second connection
     assert alice.session.epoch == 2
-    del bob
 
 
 @TRANSPORTS
 @CHUNKS
 def test_a_subscriber_that_only_listens_is_cut_off(transport: str, chunk: int) -> None:
     """The commonest security bug in this field: no frame comes in, so none is checked."""
-    world = World(transport, chunk=chunk, ttl=10.0)
-    talker = world.join("talker")
-    world.ttl = 3.0
-    listener = world.join("listener")
-    listener.session.subscribe(ROOM, now=world.now)
+    world = _world(transport, chunk=chunk, ttl=10.0)
+    talker = _join(world, "talker")
+    world.auth.ttl = 3.0
+    listener = _join(world, "listener")
+    listener.subscribe(ROOM)
     world.settle()
-    listener_wire = world.wire_of(listener)
-    expires_at = listener_wire.session.valid_until
-    # The auth server is gone: the listener cannot come back.
-    listener.session.abort(now=world.now)
-    listener.events.clear()
+    session, link = world.session_of(listener), listener.link
+    assert link is not None
+    passed = len(world.frames)
 
-    talker.session.send(ROOM, b"in time", now=world.now)
-    world._move(world.wire_of(talker))
-    before = listener_wire.session.bytes_queued
-    assert before > 0
-    world.now = expires_at
-    talker.session.send(ROOM, b"too late", now=world.now)
-    world._move(world.wire_of(talker))
+    link.window = 0  # it reads nothing
+    talker.send(ROOM, "in time")
+    world.settle()
+    assert session.bytes_queued > 0
+    world.jump(3.0)
+    talker.send(ROOM, "too late")
+    world.settle()
     # Not even the one that was queued in time may leave now.
-    assert listener_wire.session.error is ErrorCode.TOKEN_EXPIRED
-    left = b"".join(listener_wire.server.data_to_send())
-    assert b"Token Expired" in left
-    assert b"in time" not in left
-    assert b"too late" not in left
+    assert session.error is ErrorCode.TOKEN_EXPIRED
+    link.window = 1 << 20
+    world.server.settle([session.session_id])
+    world.settle()
+    left = [each.frame for each in world.frames[passed:] if each.client == "listener"]
+    assert left[0].headers["message"] == "Token Expired"
+    assert listener.session.epoch == 2
+    assert listener.received == []
 
 
 @TRANSPORTS
 def test_an_idle_session_expires_by_its_timer(transport: str) -> None:
-    world = World(transport)
+    world = _world(transport)
     alice, _ = _meet(world)
-    expires_at = world.wire_of(alice).session.valid_until
+    expires_at = world.session_of(alice).valid_until
     world.run(2.999)
     assert alice.session.epoch == 1
-    world.run(0.001)
+    world.run(expires_at - world.now)
     assert world.now == expires_at
     assert alice.session.epoch == 2
-    assert [each.event.error_code for each in world.notices if isinstance(each.event, Ended)] == [
-        ErrorCode.TOKEN_EXPIRED,
-        ErrorCode.TOKEN_EXPIRED,
-    ]
+    ends = [each.event for each in world.server.notices if isinstance(each.event, Ended)]
+    assert [each.error_code for each in ends] == [ErrorCode.TOKEN_EXPIRED] * 2
 
 
 @TRANSPORTS
 def test_many_lives(transport: str) -> None:
     """A hundred tokens, one user, every message once and in order."""
-    world = World(transport, ttl=3.0)
+    world = _world(transport)
     alice, bob = _meet(world)
     texts = []
     for number in range(300):
         texts.append(f"message {number}")
-        alice.session.send(ROOM, texts[-1].encode(), now=world.now)
+        alice.send(ROOM, texts[-1])
         world.run(1.0)
     assert alice.received == texts
-    assert alice.session.epoch == len(alice.fetches) == 101
+    assert alice.session.epoch == 101
     assert alice.failed == []
-    assert len(world.hub) == len(world.wires) == 2
+    assert len(world.hub) == len(world.server.ends) == 2
     assert bob.session.epoch > 90
 
 
 @TRANSPORTS
 def test_cut_at_every_byte(transport: str) -> None:
-    """Wherever the wire breaks, everything is there in the end: at least once, and in order."""
-    whole = _conversation(World(transport))
-    assert whole.sent_bytes > 300
-    for at in range(0, whole.sent_bytes, 3 if transport == "websocket" else 1):
-        world = _conversation(World(transport, cut_after=at))
-        (alice,) = world.people
-        first_copies = list(dict.fromkeys(alice.received))
-        assert alice.confirmed == [1, 2, 3], at
-        # A topic has no memory: what was confirmed while nobody listened is not received.
-        assert [each for each in ["a", "b", "c"] if each in first_copies] == first_copies, at
-        assert first_copies[-1] == "c", at
-        assert alice.session.state is ConnectionState.CONNECTED, at
+    """Wherever the wire breaks, everything is done in the end, once and in order."""
+    whole = _conversation(transport, None)
+    first = next(iter(whole.client.ends.values())).link
+    assert first.bytes > 500
+    for at in range(0, first.bytes, 11 if transport == "websocket" else 3):
+        pair = _conversation(transport, at)
+        received = pair.client.received
+        assert pair.client.confirmed == [1, 2, 3], at
+        assert pair.auditor is not None
+        assert pair.auditor.counts["SEND"] == 3, at
+        # A topic has no memory: what was done while nobody could listen is not received.
+        assert [each for each in ["a", "b", "c"] if each in received] == received, at
+        assert pair.client.session.state is ConnectionState.CONNECTED, at
 
 
-def _conversation(world: World) -> World:
-    alice = world.join("alice")
-    alice.session.subscribe(ROOM, now=world.now)
-    for text in (b"a", b"b"):
-        alice.session.send(ROOM, text, now=world.now)
-    world.settle()
-    world.run(2.0)
-    alice.session.send(ROOM, b"c", now=world.now)
-    world.run(0.9)
-    for _ in range(20):
-        if len(alice.confirmed) == 3:
-            break
-        world.run(1.0)
-    return world
+def _conversation(transport: str, cut_after_bytes: int | None) -> Pair:
+    pair = Pair(
+        transport=transport,
+        client_config=CLIENT,
+        config=ServerConfig(heart_beat=NO_BEATS),
+        cut_after_bytes=cut_after_bytes,
+        auditor=Auditor(),
+    )
+    pair.client.subscribe(ROOM)
+    for text in ("a", "b"):
+        pair.client.send(ROOM, text)
+    pair.run(2.0)
+    pair.client.send(ROOM, "c")
+    pair.run_until(lambda: len(pair.client.confirmed) == 3, within=20.0)
+    return pair
 
 
 @TRANSPORTS
 @CHUNKS
 def test_goodbye(transport: str, chunk: int) -> None:
-    world = World(transport, chunk=chunk)
+    world = _world(transport, chunk=chunk)
     alice, bob = _meet(world)
-    key = alice.session.send(ROOM, b"the last word", now=world.now)
-    alice.session.close(now=world.now)
+    key = alice.send(ROOM, "the last word")
+    alice.close()
     world.settle()
     assert alice.confirmed == [key]
     assert bob.received == ["the last word"]
     assert _ended(alice).ending.clean
-    assert alice.kinds()[-1] == "Stopped"
-    assert [each.event.clean for each in world.notices if isinstance(each.event, Ended)] == [True]
+    assert _kinds(alice)[-1] == "Stopped"
+    ends = [each.event for each in world.server.notices if isinstance(each.event, Ended)]
+    assert [each.clean for each in ends] == [True]
     assert len(world.hub) == 1

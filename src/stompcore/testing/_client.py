@@ -388,7 +388,7 @@ class VirtualClient:
         at = self.clock.to_loop(latest if deadline is None else min(deadline, latest))
         if at < self._wakes_at:
             self._wakes_at = at
-            self._schedule.at(at, lambda: self._wake(at))
+            self._schedule.timer(at, lambda: self._wake(at))
 
     def _wake(self, at: float) -> None:
         if at == self._wakes_at:

@@ -14,6 +14,8 @@ __all__ = ["Sleep", "VirtualClock", "rounded_up"]
 _GRAIN = 2.0**-22
 _GRAINS = 2.0**22
 
+_SOME_DAY = 1_700_000_000.0
+
 
 def rounded_up(seconds: float) -> float:
     """The first instant on the clocks' grid (a quarter of a microsecond) that is not earlier."""
@@ -47,16 +49,17 @@ class VirtualClock:
     Its methods `monotonic` and `wall` are what `stompcore.driver.EpochClock` is made of.
 
     Args:
-        wall: what the wall clock shows at first, in Unix seconds.
+        wall: what the wall clock shows at first, in Unix seconds; by default what the one beside
+            shows, or some day in 2023.
         beside: another computer's clock: time passes for both, each has its own wall clock.
     """
 
     __slots__ = ("_offset", "_passing")
 
-    def __init__(
-        self, wall: float = 1_700_000_000.0, *, beside: VirtualClock | None = None
-    ) -> None:
+    def __init__(self, wall: float | None = None, *, beside: VirtualClock | None = None) -> None:
         self._passing: _Passing = _Passing() if beside is None else beside._passing
+        if wall is None:
+            wall = _SOME_DAY if beside is None else beside.wall()
         self._offset = rounded_up(wall - self._passing.at)
 
     def monotonic(self) -> float:

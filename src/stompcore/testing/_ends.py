@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from stompcore._errors import LocalProtocolError
+from stompcore._machine import Machine
 from stompcore.driver import EpochClock, Pump
 from stompcore.testing._link import Link, Way
 from stompcore.testing._schedule import Schedule
@@ -36,6 +38,17 @@ class End:
         self._wakes_at = math.inf
         self._is_deaf = False  # it reads nothing for the moment
         self._has_heard_end = False
+
+    @property
+    def machine(self) -> Machine:
+        """What this end of the link feeds: a session, a connection, or an endpoint around it.
+
+        Raises:
+            LocalProtocolError: there is none yet.
+        """
+        if self.pump is None:
+            raise LocalProtocolError("nobody is at this end of the link yet")
+        return self.pump.machine
 
     # --- what subclasses do ---------------------------------------------------------------
 
@@ -121,7 +134,7 @@ class End:
         at = self.pump.deadline()
         if at is not None and not self.is_closed and at < self._wakes_at:
             self._wakes_at = at
-            self._schedule.at(at, lambda: self._wake(at))
+            self._schedule.timer(at, lambda: self._wake(at))
 
     def _wake(self, at: float) -> None:
         if at != self._wakes_at:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from stompcore._auth import TokenVerifier
 from stompcore._client import ClientSession
@@ -17,6 +18,7 @@ from stompcore.handlers import Handlers
 from stompcore.policy import Policy
 from stompcore.testing._auditor import Auditor
 from stompcore.testing._client import TokenFunction, VirtualClient
+from stompcore.testing._clock import VirtualClock
 from stompcore.testing._link import Link
 from stompcore.testing._server import Serve
 from stompcore.testing._world import Network, World
@@ -35,8 +37,8 @@ class Pair(World):
         rules: of the client.
         make: makes its session.
         cut_after_bytes, cut_after_steps: the first link is cut then, see `Link`.
-        seed, transport, network, ttl, config, verifier, policy, handlers, hub, serve, auditor:
-            see `World`.
+        seed, transport, network, ttl, sign, config, verifier, policy, handlers, hub, serve,
+            auditor, clock: see `World`.
 
     Attributes:
         client: the `VirtualClient`; its verbs are those of `ClientSession`, without `now`.
@@ -56,6 +58,7 @@ class Pair(World):
         transport: str = "tcp",
         network: Network | None = None,
         ttl: float = 60.0,
+        sign: Callable[[dict[str, Any]], str] | None = None,
         config: ServerConfig | None = None,
         verifier: TokenVerifier | None = None,
         policy: Policy | None = None,
@@ -63,12 +66,14 @@ class Pair(World):
         hub: Callable[..., Hub] = Hub,
         serve: Serve | None = None,
         auditor: Auditor | None = None,
+        clock: VirtualClock | None = None,
     ) -> None:
         super().__init__(
             seed=seed,
             transport=transport,
             network=network,
             ttl=ttl,
+            sign=sign,
             config=config,
             verifier=verifier,
             policy=policy,
@@ -76,6 +81,7 @@ class Pair(World):
             hub=hub,
             serve=serve,
             auditor=auditor,
+            clock=clock,
         )
         self._cut_after_bytes = cut_after_bytes
         self._cut_after_steps = cut_after_steps

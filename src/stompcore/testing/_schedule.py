@@ -10,12 +10,16 @@ from typing import Any, Generic, TypeVar
 
 from stompcore._errors import StompError
 from stompcore.testing._clock import Sleep, VirtualClock, rounded_up
+from stompcore.testing._dice import Dice
 
 __all__ = ["Restless", "Schedule", "Task"]
 
 T = TypeVar("T")
 
 _MOST_AT_ONCE = 100_000
+
+# When, whether it is a timer, which of many, and what.
+_Entry = tuple[float, bool, int, Callable[[], None]]
 
 
 class Restless(StompError):
@@ -25,27 +29,47 @@ class Restless(StompError):
 class Schedule:
     """Calls that are due at some instant of a clock's monotonic time; equals keep their order.
 
+    Of what is due at one instant, bytes come before timers, as on every event loop.
+
     Args:
         clock: time jumps to each instant for which something is due, and stands still there.
+        dice: for the lag.
+
+    Attributes:
+        lag: timers are called up to so many seconds late, as on a busy computer.
     """
 
-    __slots__ = ("_calls", "_count", "clock")
+    __slots__ = ("_calls", "_count", "_dice", "clock", "lag")
 
-    def __init__(self, clock: VirtualClock) -> None:
+    def __init__(self, clock: VirtualClock, dice: Dice | None = None) -> None:
         self.clock = clock
-        self._calls: list[tuple[float, int, Callable[[], None]]] = []
+        self.lag = 0.0
+        self._dice = Dice() if dice is None else dice
+        self._calls: list[_Entry] = []
         self._count = 0
 
-    def at(self, at: float, call: Callable[[], None]) -> float:
-        """Have `call` called when it is `at`, or as soon as possible; gives the exact instant."""
-        at = rounded_up(at)
+    def at(self, at: float, call: Callable[[], None]) -> None:
+        """Have `call` called when it is `at`, or as soon as possible."""
         self._count += 1
-        heapq.heappush(self._calls, (at, self._count, call))
-        return at
+        heapq.heappush(self._calls, (rounded_up(at), False, self._count, call))
+
+    def timer(self, at: float, call: Callable[[], None]) -> None:
+        """The same for a timer."""
+        if self.lag:
+            at += self.lag * self._dice.random()
+        self._count += 1
+        heapq.heappush(self._calls, (rounded_up(at), True, self._count, call))
 
     def next_at(self) -> float:
         """When something is due, `math.inf` for never."""
         return self._calls[0][0] if self._calls else math.inf
+
+    def jump(self, seconds: float) -> None:
+        """Let time pass without doing anything: all that was due then is due at once now."""
+        self.clock.advance(seconds)
+        now = self.clock.monotonic()
+        self._calls = [(max(each[0], now), *each[1:]) for each in self._calls]
+        heapq.heapify(self._calls)
 
     def run(self, until: float, *, after_each: Callable[[], bool] | None = None) -> None:
         """Do what is due, in order, up to the instant `until`, and let the time pass.
@@ -57,10 +81,10 @@ class Schedule:
         Raises:
             Restless: a hundred thousand steps, and no time has passed.
         """
-        calls, clock = self._calls, self.clock
+        clock = self.clock
         budget, stands_at = _MOST_AT_ONCE, -math.inf
-        while calls and calls[0][0] <= until:
-            at, _, call = heapq.heappop(calls)
+        while self._calls and self._calls[0][0] <= until:
+            at, _, _, call = heapq.heappop(self._calls)
             if at > stands_at:
                 budget, stands_at = _MOST_AT_ONCE, at
                 clock.advance_to(at)

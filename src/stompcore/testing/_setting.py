@@ -46,6 +46,7 @@ class Setting:
         ttl: of tokens, in seconds.
         latency, jitter: of every link, in seconds; see `Link`.
         chunk, window: of every link, in bytes.
+        lag: by how many seconds timers are late, at most; the computers are busy.
         auth_latency: how long the auth server takes, in seconds.
         server, client: the settings of both sides.
         seconds: for how long users act and faults begin.
@@ -58,6 +59,7 @@ class Setting:
     jitter: float
     chunk: int
     window: int
+    lag: float
     auth_latency: float
     server: ServerConfig
     client: ClientConfig
@@ -75,7 +77,8 @@ class Setting:
           token, one after the other.
         - It may hold a token that has run out by then, and one more: each time it is refused, and
           asks and dials again, once at once and once after the backoff.
-        - It fetches, dials, connects and subscribes: each takes the way to and fro.
+        - It fetches, dials, connects and subscribes: each takes the way to and fro, and timers
+          are late.
         """
         client, server = self.client, self.server
         beat = max(
@@ -92,7 +95,7 @@ class Setting:
         )
         farewell = client.error_timeout + client.close_timeout + server.limits.close_timeout
         to_and_fro = 2 * (self.latency + self.jitter)
-        attempt = self.auth_latency + 5 * to_and_fro + client.backoff.maximum
+        attempt = self.auth_latency + 5 * to_and_fro + client.backoff.maximum + 5 * self.lag
         return notice + farewell + client.backoff.maximum + 4 * attempt + self.ttl_slack()
 
     def ttl_slack(self) -> float:
@@ -116,6 +119,7 @@ def draw_setting(dice: Dice) -> Setting:
         jitter=dice.choice((0.0, latency)),
         chunk=dice.choice((0, 0, 0, 0, 0, 0, 0, 0, 200, 30)),
         window=dice.choice((256 * 1024, 256 * 1024, 256 * 1024, 600)),
+        lag=dice.choice((0.0, 0.0, 0.001, 0.03)),
         auth_latency=dice.choice((0.0, 0.01, 0.3)),
         server=ServerConfig(
             limits=_LIMITS,

@@ -94,6 +94,7 @@ class Simulation:
             keeps_frames=is_verbose,
         )
         self.world.auth.latency = self.setting.auth_latency
+        self.world.schedule.lag = self.setting.lag
         count = self.setting.clients if clients is None else clients
         self._names = [f"user{number}" for number in range(1, count + 1)]
         if faults is None or isinstance(faults, Faults):

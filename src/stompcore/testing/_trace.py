@@ -53,7 +53,7 @@ def describe_frame(frame: Frame, *, hides_body: bool = False) -> str:
         f"{name}:{'<hidden>' if is_secret(name) else value}"
         for name, value in frame.headers.pairs()
     )
-    text = f"{frame.command} {headers}".rstrip()
+    text = f"{frame.command} {headers}".rstrip().replace("\n", "\\n").replace("\r", "\\r")
     if not frame.body:
         return text
     if hides_body:

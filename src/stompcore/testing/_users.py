@@ -94,6 +94,9 @@ class User:
         """Begin a transaction, or go on with the one that is open."""
         if not self._transactions:
             self._transactions.append(self.client.begin())
+            self._look()
+            if not self._transactions:  # its connection was dead, and nobody knew
+                return "begin, in vain"
         name = self._transactions[0]
         draw = self._dice.below(8)
         if draw < 4:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from stompcore._auth import TokenVerifier
 from stompcore._client import ClientSession
@@ -64,12 +65,14 @@ class World:
         transport: "tcp" or "websocket".
         network: what links are like; perfect by default.
         ttl: how long a token lives, in seconds; `auth` has it.
+        sign: makes the tokens of `auth`, see `AuthServer`; give a verifier that reads them.
         config: of the server.
         verifier: judges tokens; by default it believes those of `auth`.
         policy, handlers: of the server's hub.
         hub: makes the hub, at the start and after a crash, of the arguments that `Hub` has.
         serve: in place of a hub: does the work of `ServerSession`s, see `BareHub`.
         auditor: watches everything.
+        clock: of the server, for handlers and token sources that want to sleep by it.
         keeps_frames: whether `frames` and `trace` hold what passes over links.
 
     Attributes:
@@ -88,6 +91,7 @@ class World:
         transport: str = "tcp",
         network: Network | None = None,
         ttl: float = 60.0,
+        sign: Callable[[dict[str, Any]], str] | None = None,
         config: ServerConfig | None = None,
         verifier: TokenVerifier | None = None,
         policy: Policy | None = None,
@@ -95,6 +99,7 @@ class World:
         hub: Callable[..., Hub] = Hub,
         serve: Serve | None = None,
         auditor: Auditor | None = None,
+        clock: VirtualClock | None = None,
         keeps_frames: bool = True,
     ) -> None:
         if transport not in URLS:
@@ -102,9 +107,9 @@ class World:
         self.dice = Dice(seed)
         self.transport = transport
         self.network = Network() if network is None else network
-        self.clock = VirtualClock()
-        self.schedule = Schedule(self.clock)
-        self.auth = AuthServer(VirtualClock(beside=self.clock), ttl=ttl)
+        self.clock = VirtualClock() if clock is None else clock
+        self.schedule = Schedule(self.clock, self.dice.split("lag"))
+        self.auth = AuthServer(VirtualClock(beside=self.clock), ttl=ttl, sign=sign)
         self.config = ServerConfig() if config is None else config
         self.auditor = auditor
         self.clients: dict[str, VirtualClient] = {}
@@ -260,7 +265,7 @@ class World:
 
     def jump(self, seconds: float) -> None:
         """Let time pass without anybody noticing: bytes are under way, a machine is busy."""
-        self.clock.advance(seconds)
+        self.schedule.jump(seconds)
 
     # --- what goes wrong ------------------------------------------------------------------
 
