@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 
 from stompcore._errors import LocalProtocolError, NotConnected
-from stompcore._events import AckMode, ClientEvent, Stopped
+from stompcore._events import AckMode, ClientEvent
 from stompcore._state import ConnectionState, Status
 from stompcore._subscription import HeaderValue, KeyFunction
 from stompcore.client._engine import Engine, Fate, Listener
@@ -198,23 +198,14 @@ class Client(Engine):
 
     # --- its life -------------------------------------------------------------------------
 
-    async def events(self) -> AsyncIterator[ClientEvent]:
+    def events(self) -> AsyncIterator[ClientEvent]:
         """The client's life, as it happens from now on; ends after `Stopped`.
 
         A reader that falls behind by a thousand events loses the oldest.
         """
-        listener = Listener(self._new_waiter)
-        self._listeners.append(listener)
-        try:
-            while True:
-                while listener.events:
-                    event = listener.events.popleft()
-                    yield event
-                    if isinstance(event, Stopped):
-                        return
-                await listener.wait()
-        finally:
-            self._listeners.remove(listener)
+        listener = Listener(self._new_waiter, is_over=self._has_stopped)
+        self._listeners.add(listener)
+        return listener
 
     async def close(self) -> None:
         """Say DISCONNECT behind everything that was sent, and wait for the end of it."""

@@ -6,6 +6,7 @@ import abc
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from weakref import WeakSet
 
 from stompcore._client import ClientSession
 from stompcore._config import ClientConfig
@@ -61,27 +62,41 @@ class Fate:
 
 
 class Listener:
-    """A reader of `Client.events`. One that falls behind loses the oldest.
+    """A reader of `Client.events`: an async iterator. One that falls behind loses the oldest.
+
+    No generator: that would have to be closed by whoever leaves the loop early.
 
     Args:
         waiter: makes events to wait on.
+        is_over: whether the client has stopped already.
     """
 
-    __slots__ = ("_new_waiter", "_wake", "events")
-
-    def __init__(self, waiter: Callable[[], Waiter]) -> None:
-        self.events: deque[ClientEvent] = deque(maxlen=_EVENTS_KEPT)
+    def __init__(self, waiter: Callable[[], Waiter], *, is_over: bool) -> None:
+        self._events: deque[ClientEvent] = deque(maxlen=_EVENTS_KEPT)
         self._new_waiter = waiter
         self._wake = waiter()
+        self._is_over = is_over
+
+    def __aiter__(self) -> Listener:
+        return self
+
+    async def __anext__(self) -> ClientEvent:
+        """The next event.
+
+        Raises:
+            StopAsyncIteration: `Stopped` was the last one.
+        """
+        while not self._events:
+            if self._is_over:
+                raise StopAsyncIteration
+            await self._wake.wait()
+        return self._events.popleft()
 
     def push(self, event: ClientEvent) -> None:
         """It has happened."""
-        self.events.append(event)
+        self._events.append(event)
+        self._is_over = isinstance(event, Stopped)
         self._wake.set()
-
-    async def wait(self) -> None:
-        """Until something has happened since the last call."""
-        await self._wake.wait()
         self._wake = self._new_waiter()
 
 
@@ -129,11 +144,13 @@ class Engine(abc.ABC):
         self._held: set[str] = set()
         self._transactions: dict[str, Transaction] = {}
         self._replies = Replies(waiter)
-        self._listeners: list[Listener] = []
+        # Who breaks out of the loop over its events is forgotten.
+        self._listeners: WeakSet[Listener] = WeakSet()
         self._came_up = waiter()
         self._up_epoch = 0
         self._first_turn = waiter()
         self._stopped = waiter()
+        self._has_stopped = False
         self._error: StompError | None = None
 
     # --- what a binding does ----------------------------------------------------------------
@@ -178,7 +195,8 @@ class Engine(abc.ABC):
             session.handle_timeout(now=now)
         self._replies.expire(now)
         self._dispatch()
-        self._look_at_readers()
+        while self._look_at_readers():
+            self._dispatch()  # what was read and held back comes before any more is read
         while (action := session.next_action()) is not None:
             match action:
                 case Dial():
@@ -305,6 +323,7 @@ class Engine(abc.ABC):
                 self._error = event.error
                 self._first_turn.set()
                 self._let_waiting_go_on()
+                self._has_stopped = True
                 self._stopped.set()
             case _:
                 pass
@@ -335,8 +354,12 @@ class Engine(abc.ABC):
 
     # --- readers ----------------------------------------------------------------------------
 
-    def _look_at_readers(self) -> None:
-        """Have the session read on, or not: by whose buffers are full, and who waits for what."""
+    def _look_at_readers(self) -> bool:
+        """Have the session read on, or not: by whose buffers are full, and who waits for what.
+
+        Returns:
+            Whether more may come for somebody than might before.
+        """
         full = set()
         if not self._replies:  # a reply stands behind the messages that nobody reads
             full = {
@@ -347,9 +370,11 @@ class Engine(abc.ABC):
         now = self._clock.now()
         for id in full - self._held:
             self._session.hold(id, now=now)
-        for id in self._held - full:
+        released = self._held - full
+        for id in released:
             self._session.release(id, now=now)
         self._held = full
+        return bool(released)
 
 
 def describe(event: ClientEvent) -> str:

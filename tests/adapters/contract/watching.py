@@ -8,7 +8,7 @@ from tests.adapters.contract.runtime import Runtime
 
 from stompcore import Client, ClientEvent, Status
 
-__all__ = ["Talker", "Watch", "cut"]
+__all__ = ["Talker", "Watch", "cut", "lose"]
 
 E = TypeVar("E", bound=ClientEvent)
 
@@ -76,3 +76,10 @@ def cut(server: Any) -> None:
     """End every connection of a server, without a word."""
     for connection in list(server.connections.values()):
         connection.abort()
+
+
+async def lose(runtime: Runtime, server: Any, client: Client) -> None:
+    """Cut every connection of `server`, and wait until `client` has noticed: it dials again."""
+    epoch = client._session.epoch
+    cut(server)
+    await runtime.until(lambda: client._session.epoch > epoch)
