@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
-__all__ = ["FIRST", "AuthServer", "Drip", "Gate", "HangUp", "Lose", "Received", "Reply"]
+__all__ = ["FIRST", "AuthServer", "Drip", "Endless", "Gate", "HangUp", "Lose", "Received", "Reply"]
 
 #: The refresh token that there is from the start. Whatever must not leak says "secret".
 FIRST = "refresh-secret-0"
@@ -48,6 +49,10 @@ class Drip(NamedTuple):
     """An answer that comes byte by byte, for ever."""
 
 
+class Endless(NamedTuple):
+    """An answer that comes fast, and for ever."""
+
+
 class Gate:
     """A good answer that waits until it is released."""
 
@@ -65,7 +70,7 @@ class Gate:
         self._released.wait(_LIMIT)
 
 
-Step = Reply | HangUp | Lose | Drip | Gate
+Step = Reply | HangUp | Lose | Drip | Endless | Gate
 
 
 class AuthServer:
@@ -75,6 +80,7 @@ class AuthServer:
         mint: makes an access token; numbered ones by default.
         expires_in: what the answers say; None for nothing.
         rotates: whether a refresh token can be used only once. A second use ends them all.
+        tls: for https, on `localhost`.
     """
 
     def __init__(
@@ -83,6 +89,7 @@ class AuthServer:
         mint: Callable[[], str] | None = None,
         expires_in: object = 60,
         rotates: bool = True,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.expires_in = expires_in
         self.received: list[Received] = []
@@ -98,6 +105,8 @@ class AuthServer:
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        if tls is not None:
+            self._http.socket = tls.wrap_socket(self._http.socket, server_side=True)
         self._thread = threading.Thread(
             target=self._http.serve_forever, kwargs={"poll_interval": 0.01}
         )
@@ -196,7 +205,9 @@ def _handler(server: AuthServer) -> type[BaseHTTPRequestHandler]:
                 case Lose():
                     server.answer(form)
                 case Drip():
-                    self._drip()
+                    self._go_on(b" ", pause=0.02)
+                case Endless():
+                    self._go_on(b" " * 65536, pause=0.0)
                 case Reply():
                     self._reply(step)
                 case _:
@@ -219,12 +230,11 @@ def _handler(server: AuthServer) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self._write(reply.body)
 
-        def _drip(self) -> None:
+        def _go_on(self, data: bytes, *, pause: float) -> None:
             self.send_response(200)
-            self.send_header("Content-Length", "1000")
             self.end_headers()
             for _ in range(1000):
-                if not self._write(b" ") or server.is_closing(0.02):
+                if not self._write(data) or server.is_closing(pause):
                     return
 
         def _write(self, data: bytes) -> bool:

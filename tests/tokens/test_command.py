@@ -246,7 +246,12 @@ def test_on_uvloop(tmp_path: Path) -> None:
         path = tmp_path / "pids"
         with pytest.raises(TokenUnavailable, match="took longer"):
             await from_command(sh(FAMILY, str(path)), timeout=0.3)(FIRST_REQUEST)
-        assert not any(is_alive(int(pid)) for pid in path.read_text().split())
+        pids = [int(line) for line in path.read_text().split()]
+        for _ in range(500):
+            if not any(is_alive(pid) for pid in pids):
+                break
+            await asyncio.sleep(0.01)
+        assert not any(is_alive(pid) for pid in pids)
         assert open_files() == files
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -82,6 +82,12 @@ def test_a_pipe_holds_nobody_up(runtime: Runtime, tmp_path: Path) -> None:
     runtime.run(body)
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/mem"), reason="there is no such file here")
+def test_a_file_that_can_be_opened_and_not_read() -> None:
+    with pytest.raises(TokenUnavailable, match=r"cannot be read \(OSError\)"):
+        ask(from_file("/proc/self/mem"))
+
+
 def test_a_link_that_is_switched(tmp_path: Path) -> None:
     # As Kubernetes does with its secrets.
     (tmp_path / "one").write_text("one-secret")

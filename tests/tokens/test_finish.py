@@ -102,3 +102,27 @@ def test_a_time_limit_of_asyncio_is_kept_afterwards() -> None:
         assert task.cancelling() == 0
 
     asyncio.run(main())
+
+
+def test_the_end_of_asyncio_itself_ends_everything() -> None:
+    steps: list[str] = []
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            steps.append("work")
+
+    async def call() -> None:
+        try:
+            await finish(work)
+        finally:
+            steps.append("call")
+
+    async def main() -> None:
+        task = asyncio.create_task(call())
+        await asyncio.sleep(0.01)
+        assert not task.done()
+
+    asyncio.run(main())
+    assert steps == ["work", "call"]

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from tests.adapters.contract.runtime import Runtime
 from tests.tokens.asking import FIRST_REQUEST, Asker, ask, refreshing
-from tests.tokens.auth_server import FIRST, AuthServer, Drip, HangUp, Lose, Reply
+from tests.tokens.auth_server import FIRST, AuthServer, Drip, Endless, HangUp, Lose, Reply
 
 from stompcore import LocalProtocolError, TokenUnavailable, Unauthorized
 from stompcore_tokens import OAuth2ClientCredentials, OAuth2RefreshToken
@@ -47,6 +47,7 @@ def test_a_refresh_token_brings_an_access_token(runtime: Runtime, auth: AuthServ
         assert request.headers["Authorization"] == basic("app:client-secret")
         assert request.headers["Content-Type"] == "application/x-www-form-urlencoded"
         assert request.headers["Accept"] == "application/json"
+        assert request.headers["Accept-Encoding"] == "identity"
 
     runtime.run(body)
 
@@ -232,6 +233,7 @@ BAD_ANSWERS = {
     "an access token of another kind": Reply(200, said(access_token="secret", token_type="mac")),
     "an unknown error": Reply(200, said(error="secret")),
     "huge": Reply(200, said(access_token="s" * 300_000)),
+    "endless": Endless(),
     "truncated": Reply(200, said(access_token="secret"), missing=10),
     "compressed": Reply(
         200, gzip.compress(said(access_token="secret")), {"Content-Encoding": "gzip"}
@@ -242,7 +244,7 @@ BAD_ANSWERS = {
 
 @pytest.mark.parametrize("answer", BAD_ANSWERS.values(), ids=BAD_ANSWERS)
 def test_a_bad_answer_is_temporary(
-    runtime: Runtime, auth: AuthServer, answer: Reply | HangUp
+    runtime: Runtime, auth: AuthServer, answer: Reply | HangUp | Endless
 ) -> None:
     async def body(runtime: Runtime) -> None:
         client = Asker(refreshing(auth))

@@ -203,6 +203,23 @@ def test_whoever_was_given_nothing_here_is_given_something_new(
     runtime.run(body)
 
 
+def test_requests_of_long_ago_are_forgotten(runtime: Runtime, auth: AuthServer) -> None:
+    async def body(runtime: Runtime) -> None:
+        source = refreshing(auth)
+
+        async def ask(reason: TokenReason, generation: int) -> str:
+            return await source(TokenRequest(reason=reason, generation=generation))
+
+        assert await ask(TokenReason.INITIAL, 1) == "access-secret-0"
+        assert await ask(EXPIRED, 2) == "access-secret-1"
+        assert await ask(EXPIRED, 2) == "access-secret-1"  # another client's
+        for generation in range(10, 1010):
+            assert await ask(TokenReason.INITIAL, generation) == "access-secret-1"
+        assert await ask(EXPIRED, 2) == "access-secret-2"
+
+    runtime.run(body)
+
+
 def test_an_auth_server_that_gives_the_same_again_is_believed(runtime: Runtime) -> None:
     async def body(runtime: Runtime) -> None:
         # The client makes of it that the token is unchanged, and asks again later.

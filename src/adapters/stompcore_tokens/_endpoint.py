@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import importlib
 import ipaddress
 import math
 import ssl
@@ -113,13 +115,16 @@ class TokenEndpoint:
     async def _post(self, content: str) -> tuple[int, bytes]:
         if self._http is not None:
             return await self._post_by(self._http, content)
+        is_secure = self._url.scheme == "https"
         if self._tls is None:
-            self._tls = ssl.create_default_context()
-        async with self._httpx.AsyncClient(
-            verify=self._tls,
-            # No proxy of the environment's for what is sent in the clear.
-            trust_env=self._url.scheme == "https",
-        ) as http:
+            # A bare context trusts nobody, and costs nothing.
+            self._tls = (
+                ssl.create_default_context()
+                if is_secure
+                else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            )
+        # No proxy of the environment's for what is sent in the clear.
+        async with self._httpx.AsyncClient(verify=self._tls, trust_env=is_secure) as http:
             return await self._post_by(http, content)
 
     async def _post_by(self, http: httpx.AsyncClient, content: str) -> tuple[int, bytes]:
@@ -203,4 +208,7 @@ def _import_httpx() -> ModuleType:
         raise ImportError(
             "OAuth token sources need httpx: pip install 'stompcore[oauth]'"
         ) from None
+    # httpx loads this with its first client, which holds up an event loop for a tenth of a second.
+    with contextlib.suppress(ImportError):
+        importlib.import_module("httpcore")
     return httpx

@@ -19,7 +19,7 @@ import abc
 import inspect
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -239,7 +239,7 @@ class OAuth2RefreshToken(_OAuth2Source):
         client_secret: str | None = None,
         refresh_token: str,
         scope: str | None = None,
-        save: Callable[[str], Awaitable[None] | None] | None = None,
+        save: Callable[[str], object] | None = None,
         http: httpx.AsyncClient | None = None,
         auth_method: AuthMethod | None = None,
         extra: Form | None = None,
