@@ -437,3 +437,31 @@ def test_a_world_may_keep_no_frames() -> None:
     world.join("ann")
     world.settle()
     assert world.frames == []
+
+
+@pytest.mark.parametrize("transport", ["tcp", "websocket"])
+def test_a_verifier_may_take_its_time(transport: str) -> None:
+    world = World(transport=transport, verifier_latency=2.0, ttl=40.0)
+    ann = world.join("ann")
+    world.run(1.9)
+    assert not any(isinstance(each, Resubscribed) for each in ann.events)
+    world.run(0.2)
+    assert any(isinstance(each, Resubscribed) for each in ann.events)
+    world.run(60.0)
+    assert ann.session.epoch == 1
+    assert world.hub.snapshot().refreshes["accepted"] == 1
+
+
+def test_a_slow_verifier_may_refuse_or_die_before_it_has_judged() -> None:
+    world = World(verifier_latency=2.0)
+    world.auth.mode = AuthMode.EXPIRED
+    ann = world.join("ann")
+    world.run(30.0)
+    assert ann.session.closed
+    bob = world.join("bob")
+    world.auth.mode = AuthMode.UP
+    world.run(1.0)
+    world.crash()
+    world.start_server()
+    world.run(30.0)
+    assert bob.session.state is ConnectionState.CONNECTED

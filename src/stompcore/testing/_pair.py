@@ -37,8 +37,8 @@ class Pair(World):
         rules: of the client.
         make: makes its session.
         cut_after_bytes, cut_after_steps: the first link is cut then, see `Link`.
-        seed, transport, network, ttl, sign, config, verifier, policy, handlers, hub, serve,
-            auditor, clock: see `World`.
+        seed, transport, network, ttl, sign, config, verifier, verifier_latency, policy, handlers,
+            hub, serve, auditor, clock: see `World`.
 
     Attributes:
         client: the `VirtualClient`; its verbs are those of `ClientSession`, without `now`.
@@ -61,6 +61,7 @@ class Pair(World):
         sign: Callable[[dict[str, Any]], str] | None = None,
         config: ServerConfig | None = None,
         verifier: TokenVerifier | None = None,
+        verifier_latency: float | None = None,
         policy: Policy | None = None,
         handlers: Handlers | None = None,
         hub: Callable[..., Hub] = Hub,
@@ -76,6 +77,7 @@ class Pair(World):
             sign=sign,
             config=config,
             verifier=verifier,
+            verifier_latency=verifier_latency,
             policy=policy,
             handlers=handlers,
             hub=hub,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from stompcore._config import ServerConfig
-from stompcore._events import ServerEvent, Work
+from stompcore._events import ConnectRequested, ReauthRequested, ServerEvent, Work
 from stompcore._hub import Hub, Notice
 from stompcore._machine import Machine
 from stompcore._server import ServerSession
@@ -19,6 +19,8 @@ from stompcore.testing._schedule import Schedule, Task
 from stompcore.websocket import ServerEndpoint
 
 __all__ = ["BareHub", "Serve", "ServerEnd", "ServerWatcher", "VirtualServer"]
+
+_QUESTIONS = (ConnectRequested, ReauthRequested)
 
 #: Does the work that a session's event asks for, and answers it.
 Serve = Callable[[ServerSession, ServerEvent, float], None]
@@ -153,6 +155,7 @@ class VirtualServer:
         config: of the sessions.
         id_prefix: of session ids.
         watcher: is told what happens.
+        judge: is given the notices of tokens that wait to be judged.
 
     Attributes:
         hub: as given.
@@ -170,6 +173,7 @@ class VirtualServer:
         *,
         id_prefix: str = "",
         watcher: ServerWatcher | None = None,
+        judge: Callable[[Notice], None] | None = None,
     ) -> None:
         self.hub = hub
         self.clock = EpochClock(clock.monotonic, clock.wall)
@@ -177,6 +181,7 @@ class VirtualServer:
         self.notices: list[Notice] = []
         self.watcher = watcher
         self._config = config
+        self._judge = judge
         self._schedule = schedule
         self._id_prefix = id_prefix
         self._last_session = 0
@@ -217,6 +222,8 @@ class VirtualServer:
                     self._begin(job)
                 while (notice := self.hub.next_notice()) is not None:
                     self.notices.append(notice)
+                    if self._judge is not None and isinstance(notice.event, _QUESTIONS):
+                        self._judge(notice)
         finally:
             self._is_settling = False
 

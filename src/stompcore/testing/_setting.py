@@ -48,6 +48,7 @@ class Setting:
         chunk, window: of every link, in bytes.
         lag: by how many seconds timers are late, at most; the computers are busy.
         auth_latency: how long the auth server takes, in seconds.
+        verifier_latency: how long the server's verifier takes, in seconds; None for no time.
         server, client: the settings of both sides.
         seconds: for how long users act and faults begin.
     """
@@ -61,6 +62,7 @@ class Setting:
     window: int
     lag: float
     auth_latency: float
+    verifier_latency: float | None
     server: ServerConfig
     client: ClientConfig
     seconds: float
@@ -95,7 +97,9 @@ class Setting:
         )
         farewell = client.error_timeout + client.close_timeout + server.limits.close_timeout
         to_and_fro = 2 * (self.latency + self.jitter)
-        attempt = self.auth_latency + 5 * to_and_fro + client.backoff.maximum + 5 * self.lag
+        verified = self.verifier_latency or 0.0
+        attempt = self.auth_latency + verified + 5 * (to_and_fro + self.lag)
+        attempt += client.backoff.maximum
         return notice + farewell + client.backoff.maximum + 4 * attempt + self.ttl_slack()
 
     def ttl_slack(self) -> float:
@@ -121,6 +125,7 @@ def draw_setting(dice: Dice) -> Setting:
         window=dice.choice((256 * 1024, 256 * 1024, 256 * 1024, 600)),
         lag=dice.choice((0.0, 0.0, 0.001, 0.03)),
         auth_latency=dice.choice((0.0, 0.01, 0.3)),
+        verifier_latency=dice.choice((None, None, None, 0.0, 0.02)),
         server=ServerConfig(
             limits=_LIMITS,
             heart_beat=heart_beat,

@@ -89,6 +89,7 @@ class Simulation:
             network=network,
             ttl=self.setting.ttl,
             config=self.setting.server,
+            verifier_latency=self.setting.verifier_latency,
             hub=hub,
             auditor=self.auditor,
             keeps_frames=is_verbose,

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from stompcore._auth import TokenVerifier
+from stompcore._auth import Rejected, TokenVerifier
 from stompcore._client import ClientSession
 from stompcore._config import ClientConfig, ServerConfig
 from stompcore._duplicates import Duplicates
 from stompcore._endings import DEFAULT_RULES, Rule
 from stompcore._errors import LocalProtocolError
-from stompcore._events import Dial
+from stompcore._events import ConnectRequested, Dial, ReauthRequested
 from stompcore._frames import Command
-from stompcore._hub import Hub
+from stompcore._hub import Hub, Notice
 from stompcore._server import ServerSession
 from stompcore.broker import Broker
 from stompcore.handlers import Handlers
@@ -68,6 +68,7 @@ class World:
         sign: makes the tokens of `auth`, see `AuthServer`; give a verifier that reads them.
         config: of the server.
         verifier: judges tokens; by default it believes those of `auth`.
+        verifier_latency: how many seconds the hub waits for it; None: it answers at once.
         policy, handlers: of the server's hub.
         hub: makes the hub, at the start and after a crash, of the arguments that `Hub` has.
         serve: in place of a hub: does the work of `ServerSession`s, see `BareHub`.
@@ -94,6 +95,7 @@ class World:
         sign: Callable[[dict[str, Any]], str] | None = None,
         config: ServerConfig | None = None,
         verifier: TokenVerifier | None = None,
+        verifier_latency: float | None = None,
         policy: Policy | None = None,
         handlers: Handlers | None = None,
         hub: Callable[..., Hub] = Hub,
@@ -116,6 +118,7 @@ class World:
         self.frames: list[Passed] = []
         self.trace = Trace()
         self._verifier = InsecureTestVerifier() if verifier is None else verifier
+        self._verifier_latency = verifier_latency
         self._policy = policy
         self._handlers = handlers
         self._make_hub = hub
@@ -319,6 +322,7 @@ class World:
             self.config,
             id_prefix=f"{self._starts}-",
             watcher=self.auditor,
+            judge=None if self._verifier_latency is None else self._judge,
         )
         if self.auditor is not None:
             self.auditor.server(self.config, self._server.clock.now, self.clock.monotonic)
@@ -331,11 +335,31 @@ class World:
         return self._make_hub(
             self.config,
             broker=self._new_broker(),
-            verifier=self._verifier,
+            verifier=self._verifier if self._verifier_latency is None else None,
             policy=self._policy,
             handlers=self._handlers,
             duplicates=self._duplicates,
         )
+
+    def _judge(self, notice: Notice) -> None:
+        """A token waits to be judged by somebody who takes their time."""
+        event, server = notice.event, self.server
+        assert isinstance(event, ConnectRequested | ReauthRequested)
+        token, headers, session_id = event.token, event.headers, notice.session_id
+
+        def answer() -> None:
+            if self._server is not server:
+                return  # it has crashed
+            now = server.clock.now()
+            try:
+                identity = self._verifier.verify(token, headers=headers, now=now)
+            except Rejected as rejected:
+                server.settle(self.hub.reject(session_id, rejected, now=now))
+            else:
+                server.settle(self.hub.accept(session_id, identity, now=now))
+
+        assert self._verifier_latency is not None
+        self.schedule.at(self.clock.monotonic() + self._verifier_latency, answer)
 
     def _new_broker(self) -> Broker:
         id_prefix, reply_key = f"{self._starts}.", b"the key of a virtual world"
