@@ -11,7 +11,7 @@ import re
 
 from stompcore._config import Limits
 from stompcore._errors import ErrorCode, LocalProtocolError, RemoteProtocolError
-from stompcore._frames import BODY_COMMANDS, Command, Frame, required
+from stompcore._frames import BODY_COMMANDS, REQUIRED, Command, Frame, required
 from stompcore._headers import Headers, Version, can_express, escape, unescape
 
 __all__ = ["FrameDecoder", "Message", "content_length", "encode_frame"]
@@ -25,6 +25,17 @@ _MAX_DIGITS = 18
 # Brokers of 1.0 wrote a line feed behind the NUL, and its clients (php-stomp) skip that byte
 # unread: without it they lose the beginning of the next frame.
 _ENDS = {Version.V1_0: b"\0\n", Version.V1_1: b"\0", Version.V1_2: b"\0"}
+
+
+_LONGEST_COMMAND = max(map(len, Command))
+_new = object.__new__
+#: By version and name: the command, what it must have, and whether it may have a body.
+_PLAIN = {
+    version: {
+        command.value: (command, names, command in BODY_COMMANDS) for command, names in row.items()
+    }
+    for version, row in REQUIRED.items()
+}
 
 
 def _malformed(detail: str, receipt_id: str | None = None) -> RemoteProtocolError:
@@ -64,22 +75,40 @@ class FrameDecoder:
         "_buffer",
         "_head",
         "_limits",
+        "_max_headers",
+        "_max_line_size",
+        "_plain",
         "_position",
         "_scanned",
+        "_version",
         "max_frame_size",
-        "version",
     )
 
     def __init__(self, limits: Limits, *, max_frame_size: int | None = None) -> None:
-        self.version: Version | None = None
-        self.max_frame_size = limits.frame_size if max_frame_size is None else max_frame_size
         self._limits = limits
-        self._buffer = bytearray()
+        self.version = None
+        self.max_frame_size = limits.frame_size if max_frame_size is None else max_frame_size
+        self._max_headers = limits.headers
+        self._max_line_size = limits.header_line_size
+        # The chunk as it came, while one is enough: most frames come in one, and are not copied.
+        self._buffer: bytes | bytearray = b""
         self._position = 0  # where the frame that is being read starts
         self._scanned = 0  # how far the blank line, or the NUL, has been looked for
         # The head of a frame whose body is not complete: command, headers, where the body
         # starts, how long it is said to be.
         self._head: tuple[Command, Headers, int, int | None] | None = None
+
+    @property
+    def version(self) -> Version | None:
+        """What was agreed on; it decides the escapes and the line ends."""
+        return self._version
+
+    @version.setter
+    def version(self, version: Version | None) -> None:
+        self._version = version
+        # 1.0 trims, so that none of its frames is plain.
+        is_odd = version is Version.V1_0 or self._limits.command_size < _LONGEST_COMMAND
+        self._plain = {} if is_odd else _PLAIN[version or Version.V1_0]
 
     def __len__(self) -> int:
         """Bytes that wait in the buffer."""
@@ -87,18 +116,25 @@ class FrameDecoder:
 
     def receive_data(self, data: bytes) -> None:
         """Take bytes from the peer. They are not looked at before `next_frame`."""
-        if self._position:
-            del self._buffer[: self._position]
+        position, buffer = self._position, self._buffer
+        if position == len(buffer):
+            self._buffer = data if type(data) is bytes else bytes(data)
+            self._position = self._scanned = 0
+            return
+        if not isinstance(buffer, bytearray):
+            buffer = self._buffer = bytearray(buffer)
+        if position:
+            del buffer[:position]
             if self._head is not None:
                 command, headers, body_at, length = self._head
-                self._head = (command, headers, body_at - self._position, length)
-            self._scanned = max(0, self._scanned - self._position)
+                self._head = (command, headers, body_at - position, length)
+            self._scanned = max(0, self._scanned - position)
             self._position = 0
-        self._buffer += data
+        buffer += data
 
     def clear(self) -> None:
         """Forget every byte that waits: the peer has lost the right to be heard."""
-        self._buffer.clear()
+        self._buffer = b""
         self._position = self._scanned = 0
         self._head = None
 
@@ -109,6 +145,55 @@ class FrameDecoder:
             RemoteProtocolError: the bytes are no frame, or pass a limit. The stream cannot be
                 read on from there.
         """
+        # Nearly every frame has nothing special about it, and is whole in one chunk. This reads
+        # such a one in a third of the time of the careful way. It refuses nothing and passes over
+        # nothing: whatever could be wrong, escaped, repeated or incomplete is looked at again.
+        buffer, start = self._buffer, self._position
+        if isinstance(buffer, bytearray):
+            return self._next_frame()
+        end = buffer.find(b"\n\n", start)
+        stop = buffer.find(b"\0", start)
+        if end < 0 or stop < end:
+            return self._next_frame()
+        head = buffer[start:end]
+        if b"\\" in head or b"\r" in head:
+            return self._next_frame()
+        first = {}
+        try:
+            lines = head.decode().split("\n")
+            command, must_have, may_have_body = self._plain[lines.pop(0)]
+            for line in lines:
+                key, colon, value = line.partition(":")
+                if not colon:
+                    return self._next_frame()
+                first[key] = value
+            for key in must_have:
+                first[key]
+        except (LookupError, ValueError):
+            return self._next_frame()
+        body_at, count = end + 2, len(lines)
+        length = first.get("content-length")
+        if (
+            len(first) != count
+            or count > self._max_headers
+            or "" in first
+            or end - start > self._max_line_size
+            or stop - start > self.max_frame_size
+            or (stop > body_at and not may_have_body)
+            or (length is not None and length != str(stop - body_at))
+        ):
+            return self._next_frame()
+        self._position = stop + 1
+        headers = _new(Headers)
+        headers._first = first
+        headers._pairs = None
+        frame = _new(Frame)
+        frame.command = command
+        frame.headers = headers
+        frame.body = buffer[body_at:stop]
+        return frame
+
+    def _next_frame(self) -> Frame | None:
         if self._head is None:
             if not self._skip_line_ends():
                 return None

@@ -11,6 +11,7 @@ from stompcore._headers import Headers, Version
 __all__ = [
     "BODY_COMMANDS",
     "CLIENT_COMMANDS",
+    "REQUIRED",
     "SERVER_COMMANDS",
     "Command",
     "Frame",
@@ -75,9 +76,16 @@ _REQUIRED: Mapping[Command, tuple[tuple[str, ...], tuple[str, ...], tuple[str, .
 _COLUMN = {Version.V1_0: 0, Version.V1_1: 1, Version.V1_2: 2}
 
 
+#: By version and command: the headers without which it is no frame.
+REQUIRED: Mapping[Version, Mapping[Command, tuple[str, ...]]] = {
+    version: {command: row[column] for command, row in _REQUIRED.items()}
+    for version, column in _COLUMN.items()
+}
+
+
 def required(command: Command, version: Version) -> tuple[str, ...]:
     """The headers without which `command` is not a frame of `version`."""
-    return _REQUIRED[command][_COLUMN[version]]
+    return REQUIRED[version][command]
 
 
 class Frame:
