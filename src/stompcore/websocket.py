@@ -36,9 +36,9 @@ from stompcore._opening import SUBPROTOCOLS, Opening, judge
 from stompcore._server import ServerSession
 from stompcore._state import ENDPOINT, EndpointState, EndpointTrigger
 from stompcore._timers import Timer, earliest
-from stompcore._url import Target
+from stompcore._url import Target, parse_url
 
-__all__ = ["SUBPROTOCOLS", "ClientEndpoint", "ServerEndpoint"]
+__all__ = ["SUBPROTOCOLS", "ClientEndpoint", "ServerEndpoint", "Target", "parse_url"]
 
 # What may stand in a Close frame (RFC 6455 section 7.4); anything else is not echoed.
 _RESERVED_CODES = frozenset({CloseCode.NO_STATUS, CloseCode.ABNORMAL, 1015})
