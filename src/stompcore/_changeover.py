@@ -115,15 +115,25 @@ class Changeover(Dialogue):
         self._events.append(TokenReceived(generation=generation))
         self._proceed()
 
-    def token_failed(self, generation: int, *, permanent: bool, now: float) -> None:
-        """Answer `FetchToken`: no token. `permanent` (`Unauthorized`) stops the client."""
+    def token_failed(
+        self, generation: int, *, permanent: bool, now: float, error: TokenFailed | None = None
+    ) -> None:
+        """Answer `FetchToken`: no token.
+
+        Args:
+            generation: of the `FetchToken`.
+            permanent: there will be none any more (`Unauthorized`): the client stops.
+            now: Unix seconds.
+            error: in the source's own words, if it has any that are for people; they are told on.
+        """
         self._advance(now)
-        fault = (
-            Unauthorized("the token source has no token for this user any more")
-            if permanent
-            else TokenUnavailable("the token source could not be asked")
-        )
-        self._no_token(generation, fault)
+        if error is None:
+            error = (
+                Unauthorized("the token source has no token for this user any more")
+                if permanent
+                else TokenUnavailable("the token source could not be asked")
+            )
+        self._no_token(generation, error)
 
     # --- for the machine above ------------------------------------------------------------
 

@@ -12,7 +12,14 @@ from stompcore._client import ClientSession
 from stompcore._config import ClientConfig
 from stompcore._connection import ClientConnection
 from stompcore._endings import Rule, in_words
-from stompcore._errors import ClientClosed, StompError, SubscriptionOverflow, Unauthorized
+from stompcore._errors import (
+    ClientClosed,
+    StompError,
+    SubscriptionOverflow,
+    TokenFailed,
+    TokenUnavailable,
+    Unauthorized,
+)
 from stompcore._events import (
     ClientEvent,
     ConnectionEnded,
@@ -175,10 +182,6 @@ class Engine(abc.ABC):
     def _note(self, event: ClientEvent) -> None:
         """Log an event, if it is worth it."""
 
-    @abc.abstractmethod
-    def _token_source_failed(self, error: Exception) -> None:
-        """Log what the token source raised."""
-
     # --- what a binding asks ----------------------------------------------------------------
 
     async def _wait_for_connection(self) -> None:
@@ -233,25 +236,28 @@ class Engine(abc.ABC):
     async def _ask_token_source(self, action: FetchToken) -> None:
         """Answer `action`, whatever the user's code does."""
         generation, source = action.generation, self._token_source
-        token, permanent, has_failed = "", False, False
+        token = ""
+        error: TokenFailed | None = None
         if isinstance(source, str):
-            # There is no other where this one came from.
-            permanent = action.reason is TokenReason.EXPIRED
             token = source
+            if action.reason is TokenReason.EXPIRED:
+                error = Unauthorized("the token has expired, and there is no source of others")
         elif source is not None:
             request = TokenRequest(reason=action.reason, generation=generation)
             try:
                 token = await source(request)
-            except Unauthorized:
-                permanent = True
-            except Exception as error:  # a source's bug or bad luck must not end the client
-                has_failed = True
-                self._token_source_failed(error)
+            except TokenFailed as failed:
+                error = failed
+            except Exception as raised:  # a source's bug or bad luck must not end the client
+                # The text of somebody else's exception may hold a secret; its type cannot.
+                error = TokenUnavailable(f"the token source raised {type(raised).__name__}")
         now = self._clock.now()
-        if permanent or has_failed:
-            self._session.token_failed(generation, permanent=permanent, now=now)
-        else:
+        if error is None:
             self._session.token(generation, token, now=now)
+        else:
+            permanent = isinstance(error, Unauthorized)
+            said = error if str(error) else None
+            self._session.token_failed(generation, permanent=permanent, error=said, now=now)
         self._turn()
 
     # --- events -----------------------------------------------------------------------------
