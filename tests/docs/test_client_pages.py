@@ -137,6 +137,17 @@ def test_what_the_text_says_of_defaults_is_so() -> None:
         assert amount(quoted) == getattr(config, name), name
 
 
+def test_the_bounds_of_a_client_are_those_of_the_code() -> None:
+    config, compared = ClientConfig(), set()
+    for row in rows(DOCS / "limits-and-security.md", "bounds of a client"):
+        for name, default in zip(code(row[1]), row[2].split(", "), strict=False):
+            value = getattr(config, name)
+            if not is_dataclass(value):
+                assert amount(default.removesuffix(" messages")) == value, name
+                compared.add(name)
+    assert compared >= {"connect_timeout", "outbox_size", "subscription_limit", "token_refusals"}
+
+
 # --- what there is to see ---------------------------------------------------------------------
 
 
