@@ -275,6 +275,13 @@ class HastyClient(_Client):
         super().__init__(url, replace(config, token_refusals=1), **rest)
 
 
+class NervousClient(_Client):
+    """It tells the person at the screen at once."""
+
+    def __init__(self, url: str, config: ClientConfig, **rest: Any) -> None:
+        super().__init__(url, replace(config, status_grace=0.01), **rest)
+
+
 class LateClient(_Client):
     """What was due is due still."""
 
@@ -300,6 +307,7 @@ class LateClient(_Client):
         (HotClient, "three attempts within"),
         (GreedyClient, "a second token fetch"),
         (HastyClient, "stopped after"),
+        (NervousClient, "recovering within the grace"),
         (LateClient, "due at once after handle_timeout"),
     ],
 )

@@ -34,6 +34,8 @@ from stompcore import (
     Resubscribed,
     ServerConfig,
     ServerSession,
+    Status,
+    StatusChanged,
     Stopped,
     SubscriptionActive,
     SubscriptionEnded,
@@ -289,6 +291,20 @@ def test_a_handover_keeps_subscriptions_live_and_a_break_does_not() -> None:
         book.event(ended(outcome=Outcome.RENEW), 5.0)
         book.event(up(2, "1"), 5.0)
         assert book.is_settled is overlaps
+
+
+def test_a_connection_that_is_back_within_the_grace_shows_nothing() -> None:
+    book = ledger()
+    with pytest.raises(Violation, match="online, and not connected"):
+        book.event(StatusChanged(status=Status.ONLINE), 0.0)
+    book.event(up(), 0.0)
+    book.event(StatusChanged(status=Status.ONLINE), 0.0)
+    with pytest.raises(Violation, match="recovering, and connected"):
+        book.event(StatusChanged(status=Status.RECOVERING), 9.0)
+    book.event(ended(), 10.0)
+    with pytest.raises(Violation, match="within the grace"):
+        book.event(StatusChanged(status=Status.RECOVERING), 11.9)
+    book.event(StatusChanged(status=Status.RECOVERING), 12.0)
 
 
 # --- tokens and dials ----------------------------------------------------------------------------

@@ -98,6 +98,7 @@ class Auditor:
     - Messages of one client to one destination are done in the order in which they were sent.
     - What a server routes to a subscription comes once, in order, with nothing left out.
     - No three attempts to connect within the backoff's floor.
+    - A connection that is back within `status_grace` shows nothing to the person at the screen.
     - A client stops for a reason that it was given.
     - After `handle_timeout`, the next deadline is later than now.
 

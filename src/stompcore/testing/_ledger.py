@@ -22,6 +22,7 @@ from stompcore._events import (
     Published,
     PublishFailed,
     Resubscribed,
+    StatusChanged,
     Stopped,
     SubscriptionActive,
     SubscriptionEnded,
@@ -31,6 +32,7 @@ from stompcore._events import (
     TransactionFailed,
 )
 from stompcore._machine import Machine
+from stompcore._state import Status
 from stompcore.testing._client import ClientWatcher
 from stompcore.testing._transaction_books import TransactionBooks, Violation
 
@@ -116,6 +118,7 @@ class Ledger(ClientWatcher):
         self.has_stopped = False
         self.error: StompError | None = None
         self.epoch_up = 0
+        self._now = self._down_since = 0.0
         self.transactions = TransactionBooks(name)
         self._config = config
         self._has_keys = has_keys
@@ -144,6 +147,7 @@ class Ledger(ClientWatcher):
             Resubscribed: self._resubscribed,
             TransactionCommitted: self.transactions.committed,
             TransactionFailed: self.transactions.failed,
+            StatusChanged: self._status_changed,
             Stopped: self._stopped,
         }
 
@@ -188,6 +192,7 @@ class Ledger(ClientWatcher):
             Violation: something that must not be.
         """
         self._require(not self.has_stopped, f"{type(event).__name__} came behind Stopped")
+        self._now = now
         found = self._on.get(type(event))
         if found is not None:
             found(event)
@@ -375,6 +380,14 @@ class Ledger(ClientWatcher):
         self._require(event.subscription in self._subscriptions, "a subscription has ended twice")
         del self._subscriptions[event.subscription]
 
+    def _status_changed(self, event: StatusChanged) -> None:
+        if event.status is Status.ONLINE:
+            self._require(self.epoch_up > 0, "online, and not connected")
+        elif event.status is Status.RECOVERING:
+            grace = self._config.status_grace - _ROUNDING
+            self._require(not self.epoch_up, "recovering, and connected")
+            self._require(self._now >= self._down_since + grace, "recovering within the grace")
+
     def _resubscribed(self, event: Resubscribed) -> None:
         self.epoch_up = event.epoch
         self._refusals = 0
@@ -398,7 +411,7 @@ class Ledger(ClientWatcher):
             # Another connection was subscribed to all of them before this one was left.
             self._handed_over.update(mine)
         if self.epoch_up == event.epoch:
-            self.epoch_up = 0
+            self.epoch_up, self._down_since = 0, self._now
         error, close = event.ending.error, event.ending.close
         self._last_code = error.error_code if error is not None else ""
         if close is not None and close.code == CloseCode.FORBIDDEN:

@@ -24,6 +24,8 @@ _REFRESHES = (
     Refresh(handover=Handover.BREAK),
     None,
 )
+# A token that may run out while its bearer is on the way.
+_SHORT = 3.0
 # Short, so that a simulation is: what they are for is the same at any length.
 _BACKOFF = Backoff(minimum=0.25, maximum=3.0, stable_timeout=1.0)
 _LIMITS = Limits(
@@ -72,46 +74,33 @@ class Setting:
 
         The longest way, step by step:
 
-        - It has to notice. A dial, a CONNECT, a token in place, a handover, a fetch that hang take
-          their time-outs; a dead connection takes the heart-beat's tolerance, twice if a clock was
-          set in between; a farewell takes `error_timeout` or `close_timeout`.
-        - It may have just failed: `Backoff.maximum`, once for the connection and once for the
-          token, one after the other.
-        - It may hold a token that has run out by then, and one more: each time it is refused, and
-          asks and dials again, once at once and once after the backoff.
-        - It fetches, dials, connects and subscribes: each takes the way to and fro, and timers
-          are late.
+        - It has to notice. A dial, a CONNECT, a token in place, a handover or a fetch that hangs
+          takes its time-out. A dead connection takes the heart-beats' tolerance, and that twice if
+          a clock was set meanwhile.
+        - An old connection that does not answer its DISCONNECT takes `close_timeout`.
+        - It may just have failed, or be refused: `Backoff.maximum`, once for the connection and
+          once for the token, one after the other.
+        - It fetches, dials, connects and subscribes, each to and fro, with timers that are late;
+          and once more, if it held a token that had run out by then.
+        - A token of a second may run out on the way, and all but the noticing begins anew.
         """
         client, server = self.client, self.server
-        beat = max(
-            client.heart_beat.receive_interval,
-            client.heart_beat.send_interval,
-            server.heart_beat.receive_interval,
-            server.heart_beat.send_interval,
+        beats = (client.heart_beat, server.heart_beat)
+        silence = max(each.tolerance for each in beats) * max(
+            max(each.send_interval, each.receive_interval) for each in beats
         )
-        notice = max(
-            client.dial_timeout,
-            client.connect_timeout,
-            client.token_timeout,
-            2 * beat * max(client.heart_beat.tolerance, server.heart_beat.tolerance),
-        )
-        farewell = client.error_timeout + client.close_timeout + server.limits.close_timeout
-        to_and_fro = 2 * (self.latency + self.jitter)
-        verified = self.verifier_latency or 0.0
-        attempt = self.auth_latency + verified + 5 * (to_and_fro + self.lag)
-        attempt += client.backoff.maximum
-        return notice + farewell + client.backoff.maximum + 4 * attempt + self.ttl_slack()
-
-    def ttl_slack(self) -> float:
-        """Tokens of a second run out while all this happens; then it begins anew, once or twice."""
-        return 2 * (self.ttl + self.client.backoff.maximum) if self.ttl < 3 else 0.0
+        notice = max(client.dial_timeout, client.connect_timeout, client.token_timeout, 2 * silence)
+        ways = 6 * 2 * (self.latency + self.jitter + self.lag)
+        attempt = 2 * (self.auth_latency + (self.verifier_latency or 0.0) + ways)
+        again = 2 * client.backoff.maximum + attempt
+        return notice + client.close_timeout + again * (2 if self.ttl < _SHORT else 1)
 
 
 def draw_setting(dice: Dice) -> Setting:
     """A setting, by chance."""
     ttl = dice.choice((1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 300.0))
     # A token has to outlive the way to the server, or nobody is ever let in.
-    latency = dice.choice((0.0, 0.001, 0.01, 0.03) if ttl < 3 else (0.001, 0.01, 0.05, 0.2))
+    latency = dice.choice((0.0, 0.001, 0.01, 0.03) if ttl < _SHORT else (0.001, 0.01, 0.05, 0.2))
     heart_beat = HeartBeat(
         send_interval=dice.choice((1.0, 2.0, 4.0)), receive_interval=dice.choice((1.0, 2.0, 4.0))
     )
