@@ -176,13 +176,13 @@ def test_the_actions_are_those_of_the_code() -> None:
         f"{each.__name__}({', '.join(field.name for field in fields(each))})"
         for each in get_args(Action)
     ]
-    answers = [each for row in rows(EMBEDDING, "actions") for each in code(row[2])]
-    assert {each.partition("(")[0] for each in answers} == {
-        "dialed",
-        "dial_failed",
-        "token",
-        "token_failed",
-    }
+    answers = " ".join(row[2] for row in rows(EMBEDDING, "actions"))
+    calls = dict(re.findall(r"`(\w+)\(([^`]*)\)`", answers))
+    assert set(calls) == {"dialed", "dial_failed", "token", "token_failed"}
+    for name, arguments in calls.items():
+        taken = inspect.signature(getattr(ClientSession, name)).parameters.values()
+        by_name = [each.name for each in taken if each.kind is inspect.Parameter.KEYWORD_ONLY]
+        assert sorted(re.findall(r"(\w+)=", arguments)) == sorted(by_name)
 
 
 def test_all_that_is_known_of_an_end_is_shown() -> None:
