@@ -1,4 +1,4 @@
-"""The `stompcore` command: `serve`, `control`, `token` and `demo`."""
+"""The `stompcore` command: `serve`, `connect`, `control`, `token` and `demo`."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ import click
 import jwt
 
 from stompcore import LocalProtocolError, ServerConfig, __version__
+from stompcore_cli._connect import connect
 from stompcore_cli._control import control
 from stompcore_cli._demo import run_demo
 from stompcore_cli._errors import fail, sentence
@@ -170,6 +171,7 @@ def demo() -> None:
     sys.exit(run_demo())
 
 
+cli.add_command(connect)
 cli.add_command(control)
 
 
