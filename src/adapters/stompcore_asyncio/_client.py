@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import secrets
@@ -152,6 +153,8 @@ class AsyncioClient(Client):
     def _run(self) -> None:
         self._handle = None
         self._step()
+        if self._session.closed and self._fetching is not None:
+            self._fetching.cancel()
         for transport in self._transports.values():
             transport.flush()
         deadline = self._deadline()
@@ -224,16 +227,20 @@ class AsyncioClient(Client):
         self._is_over = True
         self._session.abort(now=self._clock.now())
         self._step()
-        for handle in (self._handle, self._timer):
+        for handle in (self._handle, self._timer, self._fetching):
             if handle is not None:
                 handle.cancel()
-        tasks = list(self._tasks)
-        if self._transports:
+        try:
             # What was written last, the Close frame among it, gets a moment to leave.
-            await asyncio.wait(tasks, timeout=self._config.close_timeout)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._config.close_timeout):
+                    for transport in list(self._transports.values()):
+                        await transport.is_lost.wait()
+        finally:  # also when that is cancelled in its turn
+            tasks = list(self._tasks)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def connect(

@@ -121,14 +121,19 @@ class TrioClient(Client):
     # --- inside ---------------------------------------------------------------------------
 
     async def _drive(self) -> None:
-        while True:
-            self._changed = trio.Event()
-            self._step()
-            for wire in self._wires.values():
-                wire.flush()
-            deadline = self._deadline()
-            with trio.move_on_at(math.inf if deadline is None else deadline):
-                await self._changed.wait()
+        try:
+            while True:
+                self._changed = trio.Event()
+                self._step()
+                if self._session.closed:
+                    self._fetching.cancel()
+                for wire in self._wires.values():
+                    wire.flush()
+                deadline = self._deadline()
+                with trio.move_on_at(math.inf if deadline is None else deadline):
+                    await self._changed.wait()
+        finally:
+            self._hang_up_all()
 
     async def _ask(self, action: FetchToken, scope: trio.CancelScope) -> None:
         with scope:
@@ -152,7 +157,11 @@ class TrioClient(Client):
             await trio.aclose_forcefully(stream)
             return
         self._wires[epoch] = wire = Wire(
-            stream, pump, after=self._turn, close_timeout=self._config.close_timeout
+            stream,
+            pump,
+            after=self._turn,
+            close_timeout=self._config.close_timeout,
+            shield=True,
         )
         self._turn()
         try:
@@ -181,8 +190,14 @@ class TrioClient(Client):
         """Leave nothing behind, whatever state things are in."""
         self._session.abort(now=self._clock.now())
         self._dispatch()
+        self._hang_up_all()
         self._nursery.cancel_scope.cancel()
         await self._manager.__aexit__(None, None, None)
+
+    def _hang_up_all(self) -> None:
+        """No cancellation ends what is shielded: this does, within `close_timeout`."""
+        for epoch in self._wires:
+            self._hang_up(epoch)
 
 
 def connect(

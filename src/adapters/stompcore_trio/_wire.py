@@ -22,6 +22,8 @@ class Wire:
         after: called after everything that has told the machine something.
         refill: called when all was written; whether that has brought more.
         close_timeout: how long what was written last may take to leave, in seconds.
+        shield: whether no cancellation from outside ends it, but only `hang_up` and `abort`: so
+            that it is not cut short inside a frame.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class Wire:
         after: Callable[[], None],
         refill: Callable[[], bool] = lambda: False,
         close_timeout: float,
+        shield: bool = False,
     ) -> None:
         self.pump = pump
         self._stream = stream
@@ -41,7 +44,7 @@ class Wire:
         self._is_hanging_up = False
         self._changed = trio.Event()
         self._may_read = trio.Event()
-        self._scope = trio.CancelScope()
+        self._scope = trio.CancelScope(shield=shield)
 
     def flush(self) -> None:
         """The machine may have something to write, or to end."""

@@ -46,6 +46,11 @@ class Relay:
             "tcp": f"stomp://127.0.0.1:{self.port}",
         }[self._transport]
 
+    @property
+    def is_held(self) -> bool:
+        """Whether nothing passes."""
+        return not self._may_pass.is_set()
+
     def hold(self) -> None:
         """Nothing passes any more, either way, but for a chunk that is on its way."""
         self._may_pass = anyio.Event()
@@ -108,7 +113,8 @@ class Relay:
                     record += data
                 await self._may_pass.wait()
                 await target.send(data)
-        with contextlib.suppress(OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
+        gone = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError)
+        with contextlib.suppress(*gone, RuntimeError):  # which is what uvloop calls it
             await target.send_eof()
 
 
@@ -118,6 +124,7 @@ async def relay(server: Any, transport: str) -> AsyncIterator[Relay]:
     made = Relay(transport, port(server, transport))
     async with anyio.create_task_group() as tasks:
         await made.serve(tasks)
+        await anyio.sleep(0.005)  # what that has started has started
         try:
             yield made
         finally:
@@ -126,7 +133,7 @@ async def relay(server: Any, transport: str) -> AsyncIterator[Relay]:
 
 def stomp_frames(data: bytes, transport: str) -> list[str]:
     """What a client has sent, as frames; nothing may be left of one that is not whole."""
-    if transport == "ws":
+    if data and transport == "ws":
         _request, end, data = data.partition(b"\r\n\r\n")
         assert end, "the request is not whole"
         data = _unframed(data)
