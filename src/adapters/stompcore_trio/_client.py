@@ -13,7 +13,15 @@ from types import TracebackType
 
 import trio
 
-from stompcore import DEFAULT_RULES, Client, ClientConfig, ClientEvent, FetchToken, Rule
+from stompcore import (
+    DEFAULT_RULES,
+    Client,
+    ClientConfig,
+    ClientEvent,
+    FetchToken,
+    Rule,
+    TokenFetchFailed,
+)
 from stompcore.client import TokenSource, describe
 from stompcore.driver import EpochClock
 from stompcore.websocket import ClientEndpoint
@@ -112,11 +120,8 @@ class TrioClient(Client):
     def _note(self, event: ClientEvent) -> None:
         text = describe(event)
         if text:
-            logger.info(text)
-
-    def _token_source_failed(self, error: Exception) -> None:
-        # The text of somebody else's exception may hold a secret; its type cannot.
-        logger.warning("the token source failed: %s", type(error).__name__)
+            is_bad = isinstance(event, TokenFetchFailed)
+            logger.log(logging.WARNING if is_bad else logging.INFO, text)
 
     # --- inside ---------------------------------------------------------------------------
 
