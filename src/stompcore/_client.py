@@ -200,7 +200,10 @@ class ClientSession(Changeover):
             case Timer.REAUTH:
                 self._reauth_timed_out()
             case Timer.HANDOVER:
-                self._end_handover("it took too long to subscribe to everything again")
+                if self._handover.state is HandoverState.RESTORING:
+                    self._end_handover("it took too long to subscribe to everything again")
+                else:
+                    self._events.extend(self._handover.rescue())
             case Timer.STABLE:
                 self._redial.stable()
             case Timer.OUTBOX:
@@ -277,14 +280,16 @@ class ClientSession(Changeover):
         self._timers.cancel(Timer.STABLE)
         if line is self._handover.new:
             self._timers.cancel(Timer.HANDOVER)
-            self._handover.abandon()
-            self._handover.forget()
+            self._events.extend(self._handover.lose_new())
+            if self._handover.has_stranded:
+                self._timers.set(Timer.HANDOVER, self._now + self._config.close_timeout)
             if self._judge(line, ending) is not Outcome.STOP:
                 self._try_again_later()
             return
         self._drop_old()
         if self._handover.state is not HandoverState.RESTORING:
             self._handover.forget()
+            self._events.extend(self._handover.rescue())
         self._timers.cancel(Timer.REAUTH)
         self._outbox.lose_connection()
         self._subscriptions.lose_connection()
@@ -362,6 +367,7 @@ class ClientSession(Changeover):
         self._line = None
         if self._handover.state is not HandoverState.NONE:
             self._events.extend(self._handover.abandon())
+        self._events.extend(self._handover.rescue())
         if self._credential is not None:
             self._credential.forget()
         self._give_up_everything(error)

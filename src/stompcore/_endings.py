@@ -82,9 +82,13 @@ DEFAULT_RULES: tuple[Rule, ...] = (
     ),
     Rule(
         outcome=Outcome.STOP,
-        error_codes=frozenset(
-            {ErrorCode.TOKEN_REVOKED, ErrorCode.ACCESS_DENIED, ErrorCode.UNSUPPORTED_VERSION}
-        ),
+        error_codes=frozenset({ErrorCode.TOKEN_REVOKED, ErrorCode.UNSUPPORTED_VERSION}),
+    ),
+    # Later than CONNECT it is about one frame, and the client itself may stay.
+    Rule(
+        outcome=Outcome.STOP,
+        error_codes=frozenset({ErrorCode.ACCESS_DENIED}),
+        established=False,
     ),
     Rule(outcome=Outcome.RETRY, error_codes=frozenset(each.value for each in ErrorCode)),
     # The words of others: Spring's interceptors, RabbitMQ's and ActiveMQ's OAuth plugins.

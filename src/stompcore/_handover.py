@@ -34,6 +34,8 @@ class HandoverProcess:
         self._limit = limit
         self._table = StateMachine(HANDOVER, HandoverState.NONE)
         self._waiting: list[tuple[Subscription, Delivered]] = []
+        # What a new connection had brought that ended too soon.
+        self._stranded: dict[tuple[str, str], tuple[Subscription, Delivered]] = {}
         # What only the old connection has brought so far. A copy may be on its way still when it
         # has ended. A dict, for its order: the oldest is forgotten first.
         self._seen: dict[tuple[str, str], None] = {}
@@ -75,14 +77,51 @@ class HandoverProcess:
         return self._release()
 
     def abandon(self) -> list[Delivered]:
-        """The new connection has ended, or became the only one.
+        """It is all over, or the new connection became the only one.
 
         Returns:
-            What had waited: for nobody if it has ended, since the old one brings it too.
+            What had waited, without what the old one had brought.
         """
         self._table.fire(HandoverTrigger.ABANDON)
         self.new = self.old = None
         return self._release()
+
+    def lose_new(self) -> list[Delivered]:
+        """The new connection has ended, and the old one goes on.
+
+        As a rule the old one brings, in its turn, what had waited. It does not where the server
+        gave a message to the new one alone, as from a queue: see `rescue`.
+
+        Returns:
+            What had waited and cannot be told from anything that the old one brings.
+        """
+        self._table.fire(HandoverTrigger.ABANDON)
+        self.new = None
+        unknown = []
+        for subscription, delivered in self._waiting:
+            key = subscription.duplicate_key(delivered.frame)
+            if key is None:
+                unknown.append(delivered)
+            elif (subscription.id, key) not in self._seen:
+                self._stranded[subscription.id, key] = subscription, delivered
+        self._waiting.clear()
+        self.forget()
+        return unknown
+
+    @property
+    def has_stranded(self) -> bool:
+        """Whether messages wait for a copy of them that may never come."""
+        return bool(self._stranded)
+
+    def rescue(self) -> list[Delivered]:
+        """What a lost connection had brought, and no other is going to bring."""
+        stranded = list(self._stranded.values())
+        self._stranded.clear()
+        return [
+            delivered
+            for subscription, delivered in stranded
+            if subscription.state is not SubscriptionState.ENDED
+        ]
 
     def forget(self) -> None:
         """No connection is left that could bring a copy: what looks like one is another message."""
@@ -91,7 +130,13 @@ class HandoverProcess:
     def admits(self, subscription: Subscription, delivered: Delivered, line: Line) -> bool:
         """Whether a message may pass now; one that may not waits, or had come already."""
         state = self.state
-        if subscription.ack is not AckMode.AUTO or (state is HandoverState.NONE and not self._seen):
+        if subscription.ack is not AckMode.AUTO:
+            return True
+        if self._stranded:
+            key = subscription.duplicate_key(delivered.frame)
+            if key is not None:
+                self._stranded.pop((subscription.id, key), None)
+        if state is HandoverState.NONE and not self._seen:
             return True
         if state not in (HandoverState.RESTORING, HandoverState.RETIRING):
             return not self._is_copy(subscription, delivered)
@@ -115,7 +160,7 @@ class HandoverProcess:
 
     def _release(self) -> list[Delivered]:
         waiting, self._waiting = self._waiting, []
-        return [
+        return self.rescue() + [
             delivered
             for subscription, delivered in waiting
             if subscription.state is not SubscriptionState.ENDED

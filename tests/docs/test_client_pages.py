@@ -296,6 +296,8 @@ def in_words(rule: Rule) -> str:
         if each.name != "outcome" and getattr(rule, each.name) is not None
     }
     match asked:
+        case {"error_codes": codes, "established": False, **rest} if not rest:
+            return f"`error-code` is {listed([f'`{each}`' for each in codes])}, before CONNECTED"
         case {"error_codes": codes, **rest} if not rest:
             if codes == {each.value for each in ErrorCode}:
                 return "any other [`error-code`](errors.md#what-the-peer-is-told) of stompcore's"

@@ -91,7 +91,7 @@ def test_the_reason_stands_in_the_http_status(status: int, outcome: Outcome) -> 
     assert outcomes(play) == [outcome]
 
 
-@pytest.mark.parametrize("code", ["token-revoked", "access-denied", "unsupported-version"])
+@pytest.mark.parametrize("code", ["token-revoked", "unsupported-version"])
 def test_what_no_new_token_can_mend_stops_the_client(code: str) -> None:
     play = Player()
     play.connect()
@@ -101,6 +101,27 @@ def test_what_no_new_token_can_mend_stops_the_client(code: str) -> None:
     assert isinstance(error, AuthenticationFailed)
     assert str(error) == "the server refuses this client: No"
     assert len(play.all(HangUp)) == 1
+
+
+def test_access_denied_refuses_the_client_at_connect() -> None:
+    play = Player()
+    play.start()
+    play.give_token()
+    play.dial()
+    play.hear(b"ERROR\nmessage:Access Denied\nerror-code:access-denied\n\n\0")
+    assert outcomes(play) == [STOP]
+    assert isinstance(play.stopped().error, AuthenticationFailed)
+
+
+def test_access_denied_to_a_message_that_nobody_confirms_does_not_end_the_client() -> None:
+    play = Player()
+    play.connect()
+    play.client.send("/topic/forbidden", b"x", confirm=False, now=play.now)
+    play.drain()
+    play.hear(b"ERROR\nmessage:Access Denied\nerror-code:access-denied\n\n\0")
+    assert outcomes(play) == [RETRY]
+    play.connect()
+    assert play.state() is ConnectionState.CONNECTED
 
 
 def test_users_can_replace_the_table() -> None:

@@ -126,10 +126,19 @@ def test_what_it_had_brought_comes_by_the_old_one() -> None:
     assert play.bodies() == ["a", "b", "c", "a"]  # there is nobody who could bring a copy
 
 
+def test_without_it_nothing_that_the_old_one_brings_is_a_copy() -> None:
+    play = Pair()
+    (room,) = play.to_restoring()
+    play.hears(1, msg(room, "a"))
+    play.cut(2)
+    play.hears(1, msg(room, "a"))
+    assert play.bodies() == ["a", "a"]
+
+
 def test_nothing_of_a_handover_that_failed_is_left_in_the_next_one() -> None:
     play = Pair()
     (room,) = play.to_restoring()
-    play.hears(2, msg(room, "lost"), msg(room, "a"))
+    play.hears(2, msg(room, "only here"), msg(room, "a"))
     play.cut(2)
     play.hears(1, msg(room, "a"))
     play.wait_for(Timer.REDIAL)
@@ -138,7 +147,63 @@ def test_nothing_of_a_handover_that_failed_is_left_in_the_next_one() -> None:
     play.hears(3, msg(room, "b"))
     play.confirm(3, room)
     play.receipts(1, "disconnect")
-    assert play.bodies() == ["a", "b"]
+    assert play.bodies() == ["a", "only here", "b"]
+
+
+# --- what only the new one had brought, as from a queue ---------------------------------------
+
+
+def test_what_no_other_brings_is_waited_for_a_while_and_then_passes() -> None:
+    play = Pair()
+    (room,) = play.to_restoring()
+    play.hears(2, msg(room, "mine"), msg(room, "both"))
+    play.cut(2)
+    play.hears(1, msg(room, "both"))
+    assert play.bodies() == ["both"]
+    play.wait(5.0)
+    assert play.bodies() == ["both", "mine"]
+    play.wait(60.0)
+    play.hears(1, msg(room, "mine"))
+    assert play.bodies() == ["both", "mine", "mine"]  # another one, of the same name
+
+
+def test_it_passes_when_the_old_one_ends_too() -> None:
+    play = Pair()
+    (room,) = play.to_restoring()
+    play.hears(2, msg(room, "mine"))
+    play.cut(2)
+    play.cut(1)
+    assert play.bodies() == ["mine"]
+
+
+def test_it_passes_when_the_client_is_closed() -> None:
+    play = Pair()
+    (room,) = play.to_restoring()
+    play.hears(2, msg(room, "mine"))
+    play.client.close(now=play.now)
+    play.drain()
+    play.receipts(1, "disconnect")
+    assert play.bodies() == ["mine"]
+
+
+def test_not_to_a_subscription_that_has_ended() -> None:
+    play = Pair()
+    (room,) = play.to_restoring()
+    play.hears(2, msg(room, "mine"))
+    play.cut(2)
+    play.client.unsubscribe(room, now=play.now)
+    play.wait(60.0)
+    assert play.bodies() == []
+
+
+def test_what_cannot_be_told_from_others_passes_at_once() -> None:
+    play = Pair()
+    play.to_restoring()
+    id = play.client.subscribe("/queue/a", duplicate_key=lambda frame: None, now=play.now)
+    play.drain()
+    play.hears(2, msg(id, "mine"))
+    play.cut(2)
+    assert play.bodies() == ["mine"]
 
 
 @pytest.mark.parametrize("tail", [[], ["a"]], ids=["connected", "messages"])
@@ -332,3 +397,16 @@ def test_too_many_messages_by_the_new_one_end_the_old_one_behind_it() -> None:
     assert play.hung_up() == [1]
     assert play.bodies() == list("0123")
     assert [each.body for each in play.wrote(2) if each.command is Command.SEND] == [b"x"]
+
+
+def test_a_newer_token_goes_on_from_there() -> None:
+    play = Pair(subscription_buffer=3, subscription_limit=3)
+    play.to_connecting()
+    play.accept_on(2, token_ttl="2000")
+    play.confirm(2, "1")
+    play.until(FetchToken, 2)
+    play.give_token()
+    assert play.dials() == [2]
+    play.hears(2, *(msg("1", str(at)) for at in range(4)))
+    assert play.endings() == [(1, RENEW)]
+    assert play.dials() == [2, 3]
