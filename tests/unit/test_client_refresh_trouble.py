@@ -95,8 +95,12 @@ def test_a_rejection_may_be_the_one_too_many() -> None:
     assert isinstance(play.stopped().error, AuthenticationFailed)
 
 
-def test_a_user_who_is_denied_by_it_is_out() -> None:
+def test_a_user_who_is_denied_by_it_is_out_at_the_next_connect() -> None:
     play, _ = asked()
+    play.hear(DENIED)
+    assert play.last(ConnectionEnded).outcome is Outcome.RETRY
+    play.wait_for(Timer.REDIAL)
+    play.dial()
     play.hear(DENIED)
     assert isinstance(play.stopped().error, AuthenticationFailed)
 
@@ -153,6 +157,20 @@ def test_a_message_that_was_in_flight_is_sent_again_first(end: bytes) -> None:
         play.wait_for(Timer.REDIAL)
     play.dial()
     assert [each.body for each in play.accept()] == [b"in flight", b"behind"]
+
+
+@pytest.mark.parametrize("end", [GOING_AWAY, EXPIRED])
+def test_the_next_connection_is_given_the_next_token_all_the_same(end: bytes) -> None:
+    """What the last one left unanswered is nobody's to wait for."""
+    play, _ = asked()
+    play.hear(end)
+    if play.reason() is Timer.REDIAL:
+        play.wait_for(Timer.REDIAL)
+    play.dial()
+    play.accept(token_ttl="100000", token_refresh=THERE)
+    play.wait(85)
+    play.give_token()
+    assert headers(play.written(), "receipt") == ["token-3"]
 
 
 # --- a source that does not give one ----------------------------------------------------------
