@@ -120,14 +120,20 @@ class Piped:
 
 
 @contextmanager
-def piped(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Piped]:
-    """Run `stompcore connect`; the block has to see to its end."""
+def piped(*arguments: str, ignores: signal.Signals | None = None) -> Iterator[Piped]:
+    """Run `stompcore connect`; the block has to see to its end.
+
+    Args:
+        arguments: of `connect`.
+        ignores: a signal that it is started to ignore.
+    """
+    shell = [] if ignores is None else ["sh", "-c", f"trap '' {ignores:d}; exec \"$@\"", "sh"]
     process = subprocess.Popen(
-        [COMMAND, "connect", *arguments],
+        [*shell, COMMAND, "connect", *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=environment(env),
+        env=environment(),
     )
     client = Piped(process)
     try:

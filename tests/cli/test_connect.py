@@ -229,6 +229,17 @@ def test_a_token_that_is_not_taken() -> None:
         assert done.stderr == "stompcore: The server refuses this client: Token Missing.\n"
 
 
+def test_a_token_that_was_taken_runs_out() -> None:
+    with serving("--ws", "127.0.0.1:0") as server:
+        token = server.mint("ada", ttl=2.5)
+        options = ("--token", token, "--subscribe", "/topic/a", "--listen", "inf")
+        done = run_connect(server.url, *options, stdin="begin\nsend /topic/a hi\n")
+    assert done.returncode == 1
+    why = "The server does not take the token: Token Expired (WebSocket close 3000)."
+    assert done.stderr == f"stompcore: {why}\n"
+    assert "subscription 1 has ended: the token has expired" in done.stdout
+
+
 def test_a_token_source_that_has_none(tmp_path: Path) -> None:
     with serving("--ws", "127.0.0.1:0") as server:
         done = run_connect(server.url, "--token-command", "sh -c 'exit 77'")
@@ -249,10 +260,21 @@ def test_a_token_source_that_has_none(tmp_path: Path) -> None:
             assert client.wait() == 0
 
 
+def test_what_never_began_fails_with_the_client() -> None:
+    with serving() as server:
+        wrong = server.mint("ada", key="quite another secret of enough bytes")
+        with piped(server.url, "--token", wrong, "--plain") as client:
+            client.say("begin", "send /topic/a hi")
+            assert client.wait() == 1
+            assert "does not take the token: Token Invalid" in client.errors
+            assert "begun" not in kinds(client.output)
+
+
 def test_what_is_no_command_is_told_and_counted() -> None:
     with serving("--no-auth", "--ws", "127.0.0.1:0") as server:
-        done = run_connect(server.url, stdin=b"frobnicate\nsend /a \xff\nsend\n")
+        done = run_connect(server.url, stdin=b"frobnicate\nsend /a \xff\nhelp\nsend\n")
     assert done.returncode == 1
+    assert "Commands:\n  subscribe [-H NAME:VALUE] DEST [ACK]  listen" in done.stdout
     assert "there is no command 'frobnicate'; there are subscribe, " in done.stdout
     assert "this line is not UTF-8" in done.stdout
     assert "write it as: send" in done.stdout
@@ -279,6 +301,17 @@ def test_a_signal_says_disconnect_and_leaves(number: signal.Signals) -> None:
             assert client.wait() == 0
             assert "the client has stopped\n" in client.output
             assert client.errors == ""
+
+
+def test_a_hangup_that_is_to_be_ignored_is_ignored() -> None:
+    with serving("--no-auth", "--ws", "127.0.0.1:0") as server:
+        with piped(server.url, ignores=signal.SIGHUP) as client:
+            client.wait_for("connection 1 is up")
+            client.process.send_signal(signal.SIGHUP)
+            client.say("send /topic/a still here")
+            client.wait_for("a message to /topic/a is confirmed")
+            client.process.send_signal(signal.SIGTERM)
+            assert client.wait() == 0
 
 
 def test_a_signal_ends_what_has_never_been_connected() -> None:
@@ -390,7 +423,9 @@ def test_a_server_that_repeats_the_token_is_not_quoted() -> None:
     for answer in (error, CONNECTED + echo.encode()):
         with (
             Puppet(answer, confirms=True) as server,
-            piped(server.url, "--token", token, "--subscribe", "/a", "--json") as client,
+            piped(
+                f"{server.url}/?token={token}", "--token", token, "--subscribe", "/a", "--json"
+            ) as client,
         ):
             client.wait_for("[token]")
             client.process.send_signal(signal.SIGTERM)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
-from collections.abc import Iterator
 
 import pytest
 
@@ -19,13 +17,8 @@ URL = "ws://127.0.0.1:1/ws"
 
 
 @pytest.fixture(autouse=True)
-def bare_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("STOMPCORE_TOKEN", raising=False)
-    # `connect` sets the log up for a process of its own.
-    logger = logging.getLogger("stompcore")
-    before = logger.handlers[:], logger.level, logger.propagate
-    yield
-    logger.handlers[:], logger.level, logger.propagate = before
 
 
 @pytest.mark.parametrize(

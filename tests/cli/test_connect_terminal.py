@@ -197,10 +197,18 @@ def test_a_person_need_not_wait_for_a_connection_to_leave() -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     url = f"ws://127.0.0.1:{port}/ws"
-    with terminal(url, "--subscribe", "/topic/a") as screen:
+    with terminal(f"{url}?token=secret", "--subscribe", "/topic/a") as screen:
         before = screen.modes()
         screen.wait_for("● Offline", "waiting to dial again", "/topic/a  0 messages  not confirmed")
-        screen.wait_for(f"nobody listens at 127.0.0.1:{port}")
+        screen.wait_for(f" {url}?… ", f"nobody listens at 127.0.0.1:{port}")
+        # What waits for a connection can be taken back.
+        screen.type("begin\r")
+        screen.wait_for("in a transaction")
+        screen.type("abort\rbegin\r")
+        screen.wait_for("the transaction was not begun", "is aborted", "in a transaction")
+        screen.type("unsubscribe 1\r")
+        screen.wait_for("it has ended before it was confirmed", "none: type `subscribe DEST`")
+        assert "secret" not in screen.output
         screen.type("\x04")
         assert screen.wait() == 0
         check_left(screen, before)

@@ -255,7 +255,8 @@ class Desk:
         try:
             await transaction.begun()
         except StompError:
-            self._over()
+            if self._transaction is transaction:  # and not another one that was begun since
+                self._over()
             raise
         self._say("begun", "a transaction has begun: commit it, or abort it")
 

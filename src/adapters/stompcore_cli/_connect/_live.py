@@ -121,8 +121,7 @@ class LiveView:
             loop.remove_signal_handler(signal.SIGWINCH)
 
     def _paint(self) -> None:
-        if self._live is None:
-            return
+        assert self._live is not None
         now = time.time()
         self._model.look(self._look(), now)
         width, height = self._console.size

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import click
 
 from stompcore import ClientConfig, Handover, LocalProtocolError, Refresh, TokenRequest
+from stompcore.websocket import parse_url
 from stompcore_cli._errors import fail, sentence
 from stompcore_tokens import from_command, from_file
 
@@ -74,6 +75,7 @@ def make_settings(options: ConnectOptions) -> Settings:
     if token is not None and not (token and token.isascii() and token.isprintable()):
         raise fail("The token is none: it is empty, or cannot stand in a header.")
     try:
+        parse_url(options.url)
         return Settings(
             token=token,
             source=_make_source(options),

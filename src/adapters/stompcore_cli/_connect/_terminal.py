@@ -26,8 +26,6 @@ class Terminal:
 
     def enter(self) -> None:
         """Hand over each key as it is typed, unseen. Ctrl-C and Ctrl-Z stay signals."""
-        if self._before is not None:
-            return
         self._before = termios.tcgetattr(self.fd)
         modes = termios.tcgetattr(self.fd)
         modes[_LOCAL] &= ~(termios.ECHO | termios.ICANON | termios.IEXTEN)

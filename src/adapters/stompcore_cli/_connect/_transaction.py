@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from typing import Any
 
-from stompcore import ClientClosed
+from stompcore import ClientClosed, StompError
 from stompcore.client import Transaction
 from stompcore_asyncio import AsyncioClient
 
@@ -61,7 +61,7 @@ class OpenTransaction:
         else:
             self._task.cancel()
         await asyncio.wait([self._task])
-        with contextlib.suppress(Exception):  # it was lost before: there is nothing to abort
+        with contextlib.suppress(StompError):  # it was lost before: there is nothing to abort
             self._look()
 
     def _decide(self, is_committed: bool) -> None:
