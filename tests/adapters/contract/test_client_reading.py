@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.adapters.contract.relay import relay
 from tests.adapters.contract.runtime import Runtime
-from tests.adapters.contract.tokens import mint
+from tests.adapters.contract.tokens import TokenServer, mint
 from tests.adapters.contract.watching import Watch, lose
 from tests.adapters.contract.world import FAST, PATIENT, ROOM, resident, url
 
@@ -17,8 +17,14 @@ from stompcore import (
     Call,
     ConnectionEnded,
     Handlers,
+    Handover,
+    HeartBeat,
     Limits,
     LocalProtocolError,
+    Outcome,
+    Refresh,
+    Refreshed,
+    Resubscribed,
     Status,
     StatusChanged,
     Stopped,
@@ -39,7 +45,7 @@ def session(server: Any, subject: str) -> Any:
 # --- back-pressure --------------------------------------------------------------------------------
 
 
-def test_a_slow_reader_gets_everything(runtime: Runtime, transport: str) -> None:
+def test_a_slow_reader_gets_everything(runtime: Runtime) -> None:
     """What it has not read waits at the server, not with it."""
 
     async def body(runtime: Runtime) -> None:
@@ -47,7 +53,7 @@ def test_a_slow_reader_gets_everything(runtime: Runtime, transport: str) -> None
         config = replace(FAST, subscription_buffer=4)
         async with (
             runtime.serve(config=INDULGENT) as server,
-            runtime.connect(url(server, transport), token=mint(), config=config) as client,
+            runtime.connect(url(server, "ws"), token=mint(), config=config) as client,
             client.subscribe(ROOM) as messages,
             runtime.background() as background,
         ):
@@ -167,6 +173,112 @@ def test_a_reader_that_leaves_with_a_full_buffer(runtime: Runtime, transport: st
                 assert len(others._messages) == 0
             assert (await anext(others)).text == "behind them"
             assert client._held == set()
+
+    runtime.run(body)
+
+
+def test_a_client_that_is_closed_with_a_full_buffer(runtime: Runtime, transport: str) -> None:
+    """The answer to its DISCONNECT stands behind what nobody will read."""
+
+    async def body(runtime: Runtime) -> None:
+        config = replace(FAST, subscription_buffer=4, close_timeout=20.0)
+        async with runtime.serve(config=INDULGENT) as server, runtime.limit(5.0):
+            async with (
+                runtime.connect(url(server, transport), token=mint(), config=config) as client,
+                client.subscribe(ROOM) as messages,
+            ):
+                events = client.events()
+                for _ in range(500):
+                    server.publish(ROOM, b"x" * 1000)
+                await runtime.until(lambda: len(messages._messages) == 4)
+                await client.close()
+            (ended,) = [each async for each in events if isinstance(each, ConnectionEnded)]
+            assert ended.ending.clean
+
+    runtime.run(body)
+
+
+def test_a_cut_behind_what_was_not_read(runtime: Runtime, transport: str) -> None:
+    async def body(runtime: Runtime) -> None:
+        config = replace(FAST, subscription_buffer=4)
+        async with (
+            runtime.serve(config=INDULGENT) as server,
+            relay(server, transport) as wire,
+            runtime.connect(wire.url, token=mint(), config=config) as client,
+            client.subscribe(ROOM) as messages,
+        ):
+            for number in range(200):
+                server.publish(ROOM, str(number).encode())
+            await runtime.until(lambda: len(messages._messages) == 4)
+            epoch = client._session.epoch
+            await wire.cut()
+            for number in range(4):
+                assert (await anext(messages)).text == str(number)
+            # Of the rest it has what had come; then it is back.
+            await runtime.until(lambda: client._session.epoch > epoch or messages._messages)
+            await client.send(ROOM, "after it")
+            number = 3
+            while (message := await anext(messages)).text != "after it":
+                number += 1
+                assert message.text == str(number)
+
+    runtime.run(body)
+
+
+def test_a_pause_is_no_silence(runtime: Runtime) -> None:
+    """Heart-beats that nobody reads are not missed, and its own go on."""
+
+    async def body(runtime: Runtime) -> None:
+        beats = HeartBeat(send_interval=0.2, receive_interval=0.2, tolerance=4.0)
+        config = replace(FAST, subscription_buffer=4, heart_beat=beats)
+        async with (
+            runtime.serve(config=replace(INDULGENT, heart_beat=beats)) as server,
+            runtime.connect(url(server, "ws"), token=mint(), config=config) as client,
+            client.subscribe(ROOM) as messages,
+            runtime.background() as background,
+        ):
+            watch = Watch(client)
+            background.start(watch.run)
+            for number in range(1000):
+                server.publish(ROOM, f"{number}".encode())
+            await runtime.sleep(1.2)
+            assert len(messages._messages) == 4
+            for number in range(1000):
+                assert (await anext(messages)).text == str(number)
+            assert watch.of(ConnectionEnded) == []
+
+    runtime.run(body)
+
+
+@pytest.mark.parametrize("handover", [None, *Handover], ids=["in band", "break", "overlap"])
+def test_a_token_is_renewed_behind_what_is_not_read(
+    runtime: Runtime, handover: Handover | None
+) -> None:
+    async def body(runtime: Runtime) -> None:
+        refresh = Refresh(earliest=0.1, latest=0.15, handover=handover or Handover.BREAK)
+        config = replace(FAST, subscription_buffer=4, refresh=refresh)
+        server_config = (
+            replace(INDULGENT, refresh_destination=None) if handover is not None else INDULGENT
+        )
+        async with (
+            runtime.serve(config=server_config) as server,
+            runtime.connect(
+                url(server, "tcp"), token=TokenServer(ttl=1.5), config=config
+            ) as client,
+            client.subscribe(ROOM) as messages,
+            runtime.background() as background,
+        ):
+            watch = Watch(client)
+            background.start(watch.run)
+            for number in range(1000):
+                server.publish(ROOM, f"{'x' * 1000}{number}".encode())
+            await runtime.until(lambda: len(messages._messages) == 4)
+            kind = Refreshed if handover is None else Resubscribed
+            await runtime.until(lambda: len(watch.of(kind)) >= 3)
+            assert {each.outcome for each in watch.of(ConnectionEnded)} <= {Outcome.RENEW}
+            for number in range(1000):
+                assert (await anext(messages)).text == f"{'x' * 1000}{number}"
+            assert watch.statuses == {Status.ONLINE}
 
     runtime.run(body)
 

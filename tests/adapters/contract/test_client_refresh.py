@@ -184,7 +184,7 @@ def test_a_source_that_is_down_for_a_while(
     runtime.run(body)
 
 
-def test_a_source_that_is_down_for_too_long(runtime: Runtime, transport: str) -> None:
+def test_a_source_that_is_down_for_too_long(runtime: Runtime) -> None:
     """The token runs out, and what is sent waits for the next one; within the grace it is quick."""
 
     async def body(runtime: Runtime) -> None:
@@ -197,7 +197,7 @@ def test_a_source_that_is_down_for_too_long(runtime: Runtime, transport: str) ->
 
         async with (
             runtime.serve(config=PATIENT) as server,
-            runtime.connect(url(server, transport), token=source, config=IN_BAND) as client,
+            runtime.connect(url(server, "ws"), token=source, config=IN_BAND) as client,
             client.subscribe(ROOM) as messages,
             runtime.background() as background,
         ):
@@ -228,7 +228,7 @@ def test_what_ends_it_ahead_of_time(
     async def body(runtime: Runtime) -> None:
         async def source(request: TokenRequest) -> str:
             if request.reason is TokenReason.INITIAL:
-                return mint(ttl=2.0)
+                return mint(ttl=LIFE)
             if fault == "unauthorized":
                 raise Unauthorized("logged out elsewhere")
             return mint("mallory")
@@ -287,7 +287,7 @@ def test_another_subject_that_only_the_server_can_see(
 
         async def source(request: TokenRequest) -> str:
             is_first = request.reason is TokenReason.INITIAL
-            return opaque.mint("alice" if is_first else "mallory", 1.0)
+            return opaque.mint("alice" if is_first else "mallory", LIFE)
 
         async with (
             runtime.serve(config=server_config, verifier=opaque) as server,
@@ -315,7 +315,7 @@ def test_a_source_that_gives_the_same_token_again(runtime: Runtime) -> None:
     """A cache in front of it, as a rule: it is asked until there is a newer one."""
 
     async def body(runtime: Runtime) -> None:
-        old, asked = mint(ttl=3.0), 0
+        old, asked = mint(ttl=1.5), 0
 
         async def source(request: TokenRequest) -> str:
             nonlocal asked

@@ -208,7 +208,7 @@ def test_a_request_that_a_cut_has_delayed(runtime: Runtime, transport: str) -> N
 
 
 @pytest.mark.parametrize("handover", list(Handover), ids=lambda each: each.value)
-def test_requests_across_handovers(runtime: Runtime, transport: str, handover: Handover) -> None:
+def test_requests_across_handovers(runtime: Runtime, handover: Handover) -> None:
     """Each has its reply, or says that it is lost; none hangs."""
 
     async def body(runtime: Runtime) -> None:
@@ -219,7 +219,7 @@ def test_requests_across_handovers(runtime: Runtime, transport: str, handover: H
                 handlers=application(runtime, []),
             ) as server,
             runtime.connect(
-                url(server, transport),
+                url(server, "ws"),
                 token=TokenServer(ttl=1.0),
                 config=replace(FAST, refresh=refresh),
             ) as client,

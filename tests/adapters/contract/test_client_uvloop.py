@@ -45,7 +45,7 @@ def test_two_hundred_requests_at_once(runtime: Runtime) -> None:
 
 
 def test_a_slow_reader_gets_everything(runtime: Runtime) -> None:
-    reading.test_a_slow_reader_gets_everything(runtime, "tcp")
+    reading.test_a_slow_reader_gets_everything(runtime)
 
 
 def test_a_reader_that_sends_and_asks_between_two_messages(runtime: Runtime) -> None:
