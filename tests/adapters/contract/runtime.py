@@ -72,6 +72,8 @@ class Runtime(abc.ABC):
 
     name: str
     module: Any
+    #: How long `run` may take, in seconds.
+    limit_of_a_body = _LIMIT
 
     def __init__(self) -> None:
         self._raws: list[Raw] = []
@@ -164,7 +166,7 @@ class Runtime(abc.ABC):
                 for raw in self._raws:
                     await raw.close()
 
-        await self.leaves_nothing(with_streams)
+        await self.leaves_nothing(with_streams, limit=self.limit_of_a_body)
 
 
 class _AsyncioRaw(Raw):
