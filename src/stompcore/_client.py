@@ -304,7 +304,8 @@ class ClientSession(Changeover):
     def _judge(self, line: Line, ending: Disconnected) -> Outcome:
         """Decide what comes next, tell it, and stop if nothing does."""
         outcome = decide(ending, self._rules)
-        if self._is_breaking and ending.established and ending.error is None:
+        is_ours = self._is_breaking and ending.established and ending.error is None
+        if is_ours and (ending.clean or outcome is not Outcome.STOP):
             outcome = Outcome.RENEW
         elif outcome is not Outcome.REFRESH and self._blame(line, ending):
             outcome = Outcome.RETRY  # without the frame that was at fault

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from tests.unit.client_player import EXPIRED, GOING_AWAY, NOW, Player, message
 
 from stompcore._client import ClientSession
-from stompcore._config import Backoff, HeartBeat
+from stompcore._config import Backoff, HeartBeat, Refresh
 from stompcore._endings import DEFAULT_RULES, Rule
 from stompcore._errors import AuthenticationFailed, ErrorCode
 from stompcore._events import (
@@ -438,3 +439,38 @@ def test_what_is_due_fires_before_bytes_are_looked_at() -> None:
     play.receipt("message-1")
     assert "PublishFailed" in play.names()
     assert "Published" not in play.names()
+
+
+# --- while it leaves by itself, for a newer token -----------------------------------------------
+
+
+def leaving(**more: Any) -> Player:
+    play = Player(refresh=Refresh(earliest=0.5, latest=0.5), **more)
+    play.connect(token_ttl="100000", awaits_close=True)
+    play.wait(50)
+    play.give_token()
+    return play
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 1006, 3000])
+def test_whatever_closes_a_connection_that_is_left_it_is_left(code: int) -> None:
+    play = leaving()
+    play.close_websocket(code)
+    assert outcomes(play) == [Outcome.RENEW]
+    assert play.state() is ConnectionState.DIALING
+
+
+def test_a_client_that_is_forbidden_while_it_leaves_does_not_come_back() -> None:
+    # The ERROR that said so was lost, or never sent: the close is all there is.
+    play = leaving()
+    play.close_websocket(3003, "Token Revoked")
+    assert outcomes(play) == [STOP]
+    assert isinstance(play.stopped().error, AuthenticationFailed)
+
+
+def test_once_disconnect_is_answered_no_close_says_anything_more() -> None:
+    play = leaving(rules=(Rule(outcome=STOP, close_codes=frozenset({1000})), *DEFAULT_RULES))
+    play.receipt("disconnect")
+    play.close_websocket(1000)
+    assert outcomes(play) == [Outcome.RENEW]
+    assert play.state() is ConnectionState.DIALING
