@@ -101,6 +101,7 @@ class _Subscription:
     ack: AckMode
     active_in: int = 0  # the epoch, 0 for none
     seen: set[str] = field(default_factory=set)
+    redelivered: set[str] = field(default_factory=set)
 
 
 class Ledger(ClientWatcher):
@@ -348,9 +349,12 @@ class Ledger(ClientWatcher):
         assert subscription is not None
         headers = event.frame.headers
         message_id, seen = headers["message-id"], subscription.seen
+        if headers.get("redelivered") == "true" and subscription.ack is not AckMode.AUTO:
+            subscription.redelivered.add(message_id)
         if message_id in seen:
+            # Of two connections, the second copy may be the first to come.
             self._require(
-                headers.get("redelivered") == "true" and subscription.ack is not AckMode.AUTO,
+                message_id in subscription.redelivered,
                 f"message {message_id} came twice for subscription {event.subscription}",
             )
         connection = self.connections.get(event.epoch)
