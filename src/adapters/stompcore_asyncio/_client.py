@@ -186,6 +186,9 @@ class AsyncioClient(Client):
             self._fetching.cancel()
         self._fetching = self._start(self._ask_token_source(action))
 
+    async def _breathe(self) -> None:
+        await asyncio.sleep(0)
+
     def _note(self, event: ClientEvent) -> None:
         text = describe(event)
         if text:

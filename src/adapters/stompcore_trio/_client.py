@@ -117,6 +117,9 @@ class TrioClient(Client):
         self._fetching = trio.CancelScope()
         self._nursery.start_soon(self._ask, action, self._fetching)
 
+    async def _breathe(self) -> None:
+        await trio.lowlevel.checkpoint()
+
     def _note(self, event: ClientEvent) -> None:
         text = describe(event)
         if text:

@@ -179,6 +179,10 @@ class Engine(abc.ABC):
         """Begin `_ask_token_source(action)`, in place of an earlier one that still runs."""
 
     @abc.abstractmethod
+    async def _breathe(self) -> None:
+        """Give the loop its turn, in which what was sent can leave."""
+
+    @abc.abstractmethod
     def _note(self, event: ClientEvent) -> None:
         """Log an event, if it is worth it."""
 

@@ -26,6 +26,9 @@ class TransactionOwner(Protocol):
     def _answer_in(self, name: str, message: ReceivedMessage, *, is_consumed: bool) -> None:
         """ACK or NACK."""
 
+    async def _breathe(self) -> None:
+        """Give the loop its turn."""
+
     def _commit(self, name: str) -> None:
         """COMMIT."""
 
@@ -82,9 +85,11 @@ class Transaction:
 
         Raises:
             TransactionLost, TransactionRefused: there is no transaction any more.
+            OutboxFull: the connection does not take what it was given; nothing was queued.
             LocalProtocolError: it can never be sent.
         """
         await self._do(lambda: self._owner._send_in(self.name, destination, body, headers))
+        await self._owner._breathe()  # many in a row would fill the connection, whoever reads
 
     async def ack(self, message: ReceivedMessage) -> None:
         """Acknowledge a message when the transaction is committed.

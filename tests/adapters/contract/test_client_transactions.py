@@ -16,6 +16,7 @@ from stompcore import (
     ConnectionEnded,
     ConnectionState,
     Handover,
+    OutboxFull,
     Refresh,
     TransactionLost,
     TransactionRefused,
@@ -45,6 +46,39 @@ def test_a_transaction_is_done_whole(runtime: Runtime, transport: str) -> None:
             assert [(await anext(messages)).text for _ in range(3)] == ["before them", "one", "two"]
             with pytest.raises(ClientClosed):
                 await transaction.__aenter__()
+            assert client._transactions == {}
+
+    runtime.run(body)
+
+
+def test_a_transaction_of_many_messages(runtime: Runtime, transport: str) -> None:
+    """What it is given leaves as it is given, and is not piled up until COMMIT."""
+
+    async def body(runtime: Runtime) -> None:
+        config = replace(FAST, outbox_size=100_000)
+        async with (
+            runtime.serve(config=PATIENT) as server,
+            relay(server, transport) as wire,
+            runtime.connect(wire.url, token=mint(), config=config) as client,
+            client.subscribe(ROOM) as messages,
+        ):
+            padding = "x" * 10_000
+
+            async def fill(count: int) -> None:
+                async with client.transaction() as transaction:
+                    for number in range(count):
+                        await transaction.send(ROOM, f"{padding}{number}")
+
+            await fill(90)
+            numbers = [(await anext(messages)).text.rpartition("x")[2] for _ in range(90)]
+            assert numbers == [str(number) for number in range(90)]
+            # Unless the server does not read; then it is given up.
+            wire.hold()
+            with pytest.raises(OutboxFull):
+                await fill(2000)
+            wire.go_on()
+            await client.send(ROOM, "after it")
+            assert (await anext(messages)).text == "after it"
             assert client._transactions == {}
 
     runtime.run(body)
