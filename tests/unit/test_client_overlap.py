@@ -146,6 +146,23 @@ def test_a_new_connection_that_takes_tokens_in_place_is_given_them_there() -> No
     assert headers(play.wrote(2), "destination") == ["/refresh"]
 
 
+def test_a_second_connection_is_dialled_no_sooner_than_the_backoff_allows() -> None:
+    """The newer token came behind CONNECT; the first connection is not half a second old."""
+    play = Pair()
+    play.online()
+    play.wait(AHEAD)
+    play.cut(1)
+    play.wait_for(Timer.REDIAL)
+    play.dial()
+    play.give_token()
+    play.wait(0.1)
+    play.accept_on(2)
+    assert (play.dials(), play.handover()) == ([1, 2], HandoverState.NONE)
+    assert play.wait_for(Timer.REDIAL) == pytest.approx(0.4)
+    assert (play.dials(), play.handover()) == ([1, 2, 3], HandoverState.DIALING)
+    assert headers(play.dial(), "Authorization") == ["Bearer token-2"]
+
+
 # --- order, no gap, no copy -------------------------------------------------------------------
 
 

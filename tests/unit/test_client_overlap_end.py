@@ -68,6 +68,16 @@ def test_close_gives_what_had_waited_for_the_old_one_to_leave() -> None:
     assert play.bodies() == ["a", "b", "c"]
 
 
+def test_so_does_any_other_stop() -> None:
+    play = Pair()
+    (room,) = play.to_retiring()
+    play.hears(1, msg(room, "a"))
+    play.hears(2, msg(room, "a"), msg(room, "b"))
+    play.abort()
+    assert play.bodies() == ["a", "b"]
+    assert play.stopped().error is None
+
+
 def test_close_finds_the_old_one_already_ending() -> None:
     play = Pair()
     play.to_restoring(awaits_close=True)

@@ -21,7 +21,9 @@ from stompcore._events import (
     Refreshed,
     SubscriptionActive,
     SubscriptionEnded,
+    TokenFetchFailed,
     TokenReason,
+    TokenReceived,
 )
 from stompcore._frames import Command
 from stompcore._state import ConnectionState, TokenState
@@ -124,6 +126,14 @@ def test_nothing_is_asked_ahead_while_there_is_no_connection() -> None:
     play.wait(50)
     play.lose()
     assert moment(play) is None
+
+
+def test_nor_asked_again() -> None:
+    play = ahead(backoff=Backoff(minimum=1.0, maximum=60.0))
+    play.fail_token()
+    play.lose()
+    assert play.wait_for(Timer.TOKEN_RETRY) == 1.5
+    assert len(play.all(FetchToken)) == 1
 
 
 def test_a_new_connection_on_the_old_token_asks_for_what_is_left() -> None:
@@ -307,6 +317,8 @@ def test_D13_D14_an_answer_that_comes_while_closing_is_nobodys(answer: str, expi
             play.fail_token(permanent=answer == "unauthorized")
     assert play.state() is ConnectionState.DISCONNECTING
     assert play.written() == []
+    assert len(play.all(TokenReceived)) == 1
+    assert play.all(TokenFetchFailed) == []
     if expired:
         play.hear(EXPIRED)
     else:

@@ -129,6 +129,14 @@ def test_whoever_asks_later_does_not_ask_while_a_call_is_under_way() -> None:
     assert timers.at(Timer.TOKEN_RETRY) == 1.5
 
 
+def test_a_refusal_ends_what_was_planned() -> None:
+    timers = Timers()
+    made = fresh(timers)
+    made.accepted(1, 100.0, 0.0)
+    made.refused(1, was_accepted=True)
+    assert timers.next_deadline() is None
+
+
 # --- when to ask ahead ------------------------------------------------------------------------
 
 

@@ -205,8 +205,11 @@ def test_the_next_handover_begins_with_no_memory_of_the_last() -> None:
     stage.process.begin(third)
     stage.process.dialed()
     stage.process.connected()
-    assert stage.take(stage.new, "a") == [True]  # it is the old one now
-    assert stage.take(third, "b") == [False]
+    assert stage.take(stage.new, "b") == [True]  # it is the old one now
+    assert stage.take(third, "abc") == [False] * 3
+    stage.process.restored(stage.new)
+    stage.retire()
+    assert stage.passed == ["a", "b", "a", "c"]
 
 
 def test_without_a_connection_that_could_bring_one_nothing_is_a_copy() -> None:
@@ -349,3 +352,60 @@ def test_one_key_again_and_again_takes_one_place() -> None:
         stage.take(stage.old, "z", body="same")
     stage.retire()
     assert stage.take(stage.new, "a") == [False]
+
+
+# --- what only a lost one had brought ---------------------------------------------------------
+
+
+def lost(*, key: KeyFunction | None = None) -> tuple[Stage, list[str]]:
+    """The old one has brought b, the new one a, b and c, and is lost; and what passes of that."""
+    stage = Stage(key=key).to(RESTORING)
+    stage.take(stage.old, "b")
+    stage.take(stage.new, "abc")
+    return stage, ids(stage.process.lose_new())
+
+
+def test_what_the_lost_one_had_brought_is_left_to_the_old_one() -> None:
+    stage, passed = lost()
+    assert (passed, stage.process.has_stranded) == ([], True)
+    assert stage.process.state is HandoverState.NONE
+    assert stage.take(stage.old, "ac") == [True, True]
+    assert not stage.process.has_stranded
+    assert stage.process.rescue() == []
+
+
+def test_what_the_old_one_does_not_bring_is_rescued_once() -> None:
+    stage, _ = lost()
+    stage.take(stage.old, "a")
+    assert ids(stage.process.rescue()) == ["c"]
+    assert stage.process.rescue() == []
+
+
+def test_what_is_to_be_rescued_passes_before_what_the_next_one_brings() -> None:
+    stage, _ = lost()
+    third = Line(3)
+    stage.process.begin(third)
+    stage.process.dialed()
+    stage.process.connected()
+    stage.take(third, "d")
+    stage.process.restored(stage.old)
+    stage.retire()
+    assert stage.passed == ["b", "a", "c", "d"]
+
+
+def test_nothing_is_rescued_for_a_subscription_that_has_ended() -> None:
+    stage, _ = lost()
+    stage.subscriptions.end(stage.room)
+    assert stage.process.rescue() == []
+
+
+def test_without_a_key_it_cannot_be_left_to_anybody() -> None:
+    stage, passed = lost(key=fails)
+    assert (passed, stage.process.has_stranded) == (["a", "b", "c"], False)
+
+
+@pytest.mark.parametrize("state", [HandoverState.DIALING, HandoverState.CONNECTING])
+def test_one_that_is_lost_before_it_is_up_had_brought_nothing(state: HandoverState) -> None:
+    stage = Stage().to(state)
+    assert stage.process.lose_new() == []
+    assert not stage.process.has_stranded

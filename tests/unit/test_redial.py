@@ -81,3 +81,21 @@ def test_has_held_for_the_floor(now: float, held: bool) -> None:
     backoff = redial(Timers())
     backoff.connected(100.0)
     assert backoff.has_held(now) is held
+
+
+def test_a_second_connection_is_dialled_no_sooner_than_the_floor_after_the_first() -> None:
+    timers = Timers()
+    backoff = redial(timers)
+    assert backoff.may_overlap(0.0)
+    backoff.dialing(100.0)
+    assert [backoff.may_overlap(100.9), timers.at(Timer.REDIAL)] == [False, 101.0]
+    assert timers.pop_due(101.0) == (Timer.REDIAL, 101.0)
+    assert backoff.may_overlap(101.0)
+
+
+def test_a_second_connection_waits_for_the_backoff_of_the_last_one() -> None:
+    timers = Timers()
+    backoff = redial(timers)
+    backoff.dialing(100.0)
+    backoff.back_off(100.0)
+    assert [backoff.may_overlap(100.5), timers.at(Timer.REDIAL)] == [False, 101.5]
