@@ -169,9 +169,9 @@ def test_a_connection_that_is_up() -> None:
             Tone.BAD,
         ),
         (
-            Disconnected(fault="TimeoutError: "),
+            Disconnected(fault="dialling took too long"),
             Outcome.RETRY,
-            "connection 2 has failed: TimeoutError: ; the next one comes in a moment",
+            "connection 2 has failed: dialling took too long; the next one comes in a moment",
             Tone.BAD,
         ),
         (
@@ -263,6 +263,13 @@ def test_the_fields_of_an_ending() -> None:
             Disconnected(fault="SSLError: [SSL: WRONG_VERSION_NUMBER] wrong version number"),
             "no TLS is spoken at example.org:443",
         ),
+        (Disconnected(fault="TimeoutError: "), "nobody answers at example.org:443"),
+        (
+            Disconnected(fault="TimeoutError: [Errno 110] Connect call failed"),
+            "nobody answers at example.org:443",
+        ),
+        (Disconnected(fault="ConnectionResetError: "), "example.org:443 hangs up at once"),
+        (Disconnected(fault="OSError: [Errno 101] x"), "OSError: [Errno 101] x"),
     ],
 )
 def test_why_it_ended(ending: Disconnected, words: str | None) -> None:

@@ -214,6 +214,11 @@ _STATUSES = {
     403: "the server refuses this client",
     404: "nothing is served at this path",
 }
+_KINDS = {
+    "ConnectionResetError": "{address} hangs up at once",
+    "SSLError": "no TLS is spoken at {address}",
+    "TimeoutError": "nobody answers at {address}",
+}
 _CERTIFICATE = re.compile(r"certificate verify failed: (.*?)(?: \(_ssl\.c:\d+\))?$")
 
 
@@ -251,6 +256,5 @@ def _fault(fault: str, address: str) -> str:
     certificate = _CERTIFICATE.search(fault)
     if certificate is not None:
         return f"the server's certificate is not trusted: {certificate[1]}"
-    if kind == "SSLError":
-        return f"no TLS is spoken at {address}"
-    return fault
+    words = _KINDS.get(kind)
+    return fault if words is None else words.format(address=address)
