@@ -6,13 +6,16 @@ import pytest
 
 from stompcore import (
     AckMode,
+    Call,
     ClientConfig,
     Command,
     ConnectionEnded,
     ConnectionState,
     Ended,
     ErrorCode,
+    Handlers,
     Hub,
+    Limits,
     LocalProtocolError,
     Resubscribed,
     ServerConfig,
@@ -25,6 +28,7 @@ from stompcore.testing import (
     ClientWatcher,
     Network,
     VirtualClient,
+    VirtualClock,
     World,
 )
 
@@ -205,6 +209,7 @@ def test_a_network_may_refuse_or_swallow_who_dials() -> None:
 def test_a_dial_that_is_answered_too_late_leaves_nothing_behind() -> None:
     world = World(network=Network(latency=4.0))
     ann = world.join("ann", ClientConfig(dial_timeout=5.0))
+    world.settle()
     world.network.latency = 0.1
     world.run(30.0)
     assert ann.session.state is ConnectionState.CONNECTED
@@ -465,3 +470,56 @@ def test_a_slow_verifier_may_refuse_or_die_before_it_has_judged() -> None:
     world.start_server()
     world.run(30.0)
     assert bob.session.state is ConnectionState.CONNECTED
+
+
+def test_a_server_that_cannot_keep_up_stops_reading_and_reads_on() -> None:
+    clock = VirtualClock()
+    handlers = Handlers()
+    done: list[str] = []
+
+    @handlers.on("/app/slow")
+    async def slow(call: Call) -> None:
+        await clock.sleep(1.0)
+        done.append(call.text[:2])
+
+    network = Network()
+    network.window = 64 * 1024
+    config = ServerConfig(limits=Limits(handler_backlog=1))
+    world = World(network=network, handlers=handlers, clock=clock, config=config)
+    (ann,) = _connected(world, "ann")
+    for number in range(10, 30):
+        ann.send("/app/slow", f"{number}{'.' * 20_000}")
+    world.settle()
+    assert not world.session_of(ann).wants_read
+    assert ann.link is not None
+    assert not ann.link.up.can_write
+    world.run(25.0)
+    assert done == [str(number) for number in range(10, 30)]
+    assert len(ann.confirmed) == 20
+
+
+def test_a_client_that_holds_a_subscription_stops_reading_and_reads_on() -> None:
+    network = Network()
+    network.window = 4096
+    world = World(network=network)
+    ann, bob = _connected(world, "ann", "bob")
+    id = bob.subscribe(ROOM)
+    world.settle()
+    bob.hold(id)
+    for number in range(10):
+        ann.send(ROOM, f"{number}{'.' * 2_000}")
+    world.run(5.0)
+    assert bob.received == []
+    assert world.session_of(bob).bytes_queued > 10_000
+    bob.release(id)
+    world.run(5.0)
+    assert [each[0] for each in bob.received] == list("0123456789")
+
+
+def test_nobody_is_at_an_end_that_was_not_dialled_through() -> None:
+    world = World(network=Network(latency=1.0))
+    ann = world.join("ann")
+    world.run(1.5)
+    assert ann.ends == {}
+    (end,) = world.server.ends.values()
+    assert end.machine is end.session

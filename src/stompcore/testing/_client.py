@@ -79,6 +79,7 @@ class ClientEnd(End):
             return
         while self._out.can_write and (chunks := pump.output()):
             self._write(b"".join(chunks))
+        self._listen_again()
         if self._has_heard_end:
             self.close()
         elif self._client.target.is_websocket:  # else the session's deadline is this one's, too
@@ -225,6 +226,16 @@ class VirtualClient:
     def unsubscribe(self, id: str) -> None:
         """As `ClientSession.unsubscribe`."""
         self.session.unsubscribe(id, now=self.now)
+        self.turn()
+
+    def hold(self, id: str) -> None:
+        """As `ClientSession.hold`."""
+        self.session.hold(id, now=self.now)
+        self.turn()
+
+    def release(self, id: str) -> None:
+        """As `ClientSession.release`."""
+        self.session.release(id, now=self.now)
         self.turn()
 
     def ack(self, delivered: Delivered, *, transaction: str | None = None) -> None:
