@@ -245,7 +245,7 @@ class Engine(abc.ABC):
         if isinstance(source, str):
             token = source
             if action.reason is TokenReason.EXPIRED:
-                error = Unauthorized("the token has expired, and there is no source of others")
+                error = Unauthorized("the server refuses the token, and there is no source of others")
         elif source is not None:
             request = TokenRequest(reason=action.reason, generation=generation)
             try:
