@@ -14,6 +14,7 @@ import pytest
 from tests.brokers.activemq import ActiveMQ
 from tests.brokers.rabbitmq import RabbitMQ
 from tests.brokers.running import PATIENCE
+from tests.docs.test_tables import DOCS, rows
 from tests.serving import frame
 
 from stompcore import ClientConfig, Disconnected, ErrorReceived, Outcome
@@ -256,6 +257,20 @@ def test_what_a_client_makes_of_it(name: str) -> None:
     answer = RECORDED[name]
     assert decide(answer.ending) is answer.outcome
     assert error_of(answer.ending).receipt_id == answer.receipt_id
+
+
+def test_the_page_says_what_was_recorded() -> None:
+    shown = rows(DOCS / "brokers.md", "answers")
+    recorded = [
+        [
+            *name.split(": "),
+            f"`{error_of(answer.ending).message}`",
+            "no" if answer.receipt_id is None else "yes",
+            answer.outcome.name,
+        ]
+        for name, answer in RECORDED.items()
+    ]
+    assert shown == recorded
 
 
 @pytest.mark.parametrize("name", RABBITMQ)

@@ -17,8 +17,6 @@ from stompcore import ConnectionState, HeartBeat, Limits, StaleEpoch
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(150)]
 
 MEGABYTE = 1024 * 1024
-#: ActiveMQ hands out one message of a queue at a time, unless it is told otherwise.
-FOUR = {"activemq.prefetchSize": "4"}
 
 
 def test_messages_to_a_queue_and_a_topic(
@@ -103,7 +101,7 @@ def test_what_is_acknowledged_is_gone_and_the_rest_comes_again(
                 await sender.send(queue, text, {"persistent": "true"})
         async with (
             way.connect(runtime) as client,
-            client.subscribe(queue, ack="client-individual", headers=FOUR) as messages,
+            client.subscribe(queue, ack="client-individual") as messages,
         ):
             one, two, three, four = await take(messages, 4)
             assert [one.text, two.text, three.text, four.text] == ["one", "two", "three", "four"]
@@ -111,7 +109,7 @@ def test_what_is_acknowledged_is_gone_and_the_rest_comes_again(
             await one.ack()
         async with (
             way.connect(runtime) as client,
-            client.subscribe(queue, ack="client", headers=FOUR) as messages,
+            client.subscribe(queue, ack="client") as messages,
         ):
             two, four = await take(messages, 2)
             assert [two.text, four.text] == ["two", "four"]

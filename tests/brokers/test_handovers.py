@@ -36,7 +36,6 @@ pytestmark = [pytest.mark.interop, pytest.mark.timeout(150)]
 LIFE = 4.0
 #: So that some messages are under way on both connections, when there are two.
 LATENCY = 0.03
-MANY = {"activemq.prefetchSize": "100"}
 
 
 def source_of(way: Way) -> Tokens:
@@ -104,7 +103,7 @@ def test_a_handover_is_not_noticed(
             way.connect(runtime) as bob,
             way.through(wire).connect(runtime, tokens, config=config(refresh=refresh)) as ada,
             ada.subscribe(room, duplicate_key=keys) as of_topic,
-            ada.subscribe(work, ack="client-individual", headers=MANY) as of_queue,
+            ada.subscribe(work, ack="client-individual") as of_queue,
             bob.subscribe(out) as answers,
             runtime.background() as background,
         ):

@@ -20,8 +20,6 @@ SOME = 60
 #: Sends at once, at most: RabbitMQ's Web STOMP slows down whoever sends many hundreds, and one of
 #: its mistakes (see docs/brokers.md) then ends the connection.
 IN_FLIGHT = 100
-#: ActiveMQ hands out one message of a queue at a time, unless it is told otherwise.
-MANY = {"activemq.prefetchSize": "100"}
 
 
 class Sender:
@@ -73,7 +71,7 @@ def test_nothing_that_was_confirmed_is_lost(
             way_out.connect(runtime, token=tokens) as ada,
             way_in.connect(runtime, token=tokens) as bob,
             bob.subscribe(topic) as of_topic,
-            bob.subscribe(queue, ack="client-individual", headers=MANY) as of_queue,
+            bob.subscribe(queue, ack="client-individual") as of_queue,
             runtime.background() as background,
         ):
             sender, receiver = Sender(ada, queue), Receiver(bob, of_queue)
