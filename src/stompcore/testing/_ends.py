@@ -85,16 +85,19 @@ class End:
         pump = self.pump
         if pump is None or self.is_closed:
             return
-        if not pump.machine.wants_read:
-            self._is_deaf = True
+        if self._stops_listening(pump):
             return
         now = self._schedule.clock.monotonic()
         was_full = not self._in.can_write
-        for piece in self._in.read(now=now):
+        while (piece := self._in.read_piece(now=now)) is not None:
             if not self._feed(pump, piece):
                 return
+            if not pump.machine.wants_read:
+                break
         if was_full and self._peer is not None and self._in.can_write:
             self._schedule.at(now + self.link.latency, self._peer.flush)
+        if self._stops_listening(pump):
+            return
         if self._in.has_ended(now=now):
             self._has_heard_end = True
             pump.eof()
@@ -106,6 +109,10 @@ class End:
         pump.feed(piece)
         self._fed()
         return not self.is_closed
+
+    def _stops_listening(self, pump: Pump) -> bool:
+        self._is_deaf = not pump.machine.wants_read
+        return self._is_deaf
 
     def _listen_again(self) -> None:
         if self._is_deaf and self.pump is not None and self.pump.machine.wants_read:

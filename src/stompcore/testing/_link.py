@@ -11,6 +11,9 @@ from stompcore.testing._dice import Dice
 
 __all__ = ["Link", "Way"]
 
+# As much as a loop reads at once, in bytes.
+_LARGEST = 64 * 1024
+
 
 class Way:
     """One direction of a link: a stream of bytes, in order, some time later.
@@ -82,11 +85,17 @@ class Way:
     def read(self, *, now: float) -> list[bytes]:
         """The pieces that have arrived, in order."""
         arrived = []
-        while self._pieces and self._pieces[0][0] <= now:
-            piece = self._pieces.popleft()[1]
-            self._in_flight -= len(piece)
+        while (piece := self.read_piece(now=now)) is not None:
             arrived.append(piece)
         return arrived
+
+    def read_piece(self, *, now: float) -> bytes | None:
+        """The next piece that has arrived, or None."""
+        if not self._pieces or self._pieces[0][0] > now:
+            return None
+        piece = self._pieces.popleft()[1]
+        self._in_flight -= len(piece)
+        return piece
 
     def has_ended(self, *, now: float) -> bool:
         """Whether everything was read, and nothing more can come."""
@@ -126,7 +135,8 @@ class Link:
         dice: for the jitter and the pieces.
         latency: seconds that bytes take.
         jitter: up to so many seconds more, for each piece; their order is kept.
-        chunk: bytes arrive in pieces of at most this size, of random sizes; 0 for as written.
+        chunk: bytes arrive in pieces of at most this size, of random sizes; 0 for as written, up
+            to 64 KiB.
         window: bytes that may be under way in one direction; a writer should wait then.
         cut_after_bytes: the link is cut when so many bytes have passed, in both directions.
         cut_after_steps: the link is cut when so many pieces have passed, in both directions.
@@ -177,13 +187,9 @@ class Link:
         return min(found, default=None)
 
     def _pieces_of(self, data: bytes) -> Iterator[bytes]:
-        if not self.chunk:
-            if data:
-                yield data
-            return
         start = 0
         while start < len(data):
-            size = 1 + self._dice.below(self.chunk)
+            size = 1 + self._dice.below(self.chunk) if self.chunk else _LARGEST
             yield data[start : start + size]
             start += size
 
