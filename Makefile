@@ -65,6 +65,7 @@ docs: .venv/.docs
 
 diagrams: .venv/.runtime
 	$(BIN)/python docs/_generate.py
+	$(BIN)/python -m docs._client_machine
 
 check: lint types imports test docs
 

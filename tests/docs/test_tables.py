@@ -114,6 +114,18 @@ def test_the_page_of_state_machines_is_fresh() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_the_page_of_the_clients_machine_is_fresh() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "docs._client_machine", "--check"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=28,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_every_table_of_states_is_drawn() -> None:
     text = (DOCS / "state-machines.md").read_text("utf-8")
     names = [name for name in state.__all__ if name.isupper()]

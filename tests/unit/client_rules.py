@@ -166,7 +166,8 @@ MOVES: Mapping[str, str] = {
     "timer TOKEN_REFRESH": "FETCH",
     "timer REDIAL": "DIAL BEGIN EXPIRED FETCH",
     "timer RECOVERING": "OVERDUE",
-    "timers, late": f"{END} OVERDUE FETCH_FAILED REFUSED",
+    "timer OFFLINE": "GIVEN_UP",
+    "time": f"{END} OVERDUE FETCH_FAILED REFUSED",
 }
 
 
@@ -289,7 +290,7 @@ def faults_of(step: Step) -> Iterator[tuple[str, str]]:
     yield from (("invariants", fault) for fault in faults(after))
     yield from (("frames", fault) for fault in faults_of_frames(after))
     deadline = after.client.next_deadline()
-    if kind.startswith("timer") and deadline is not None and deadline <= after.client.now:
+    if kind.startswith("time") and deadline is not None and deadline <= after.client.now:
         yield "deadline", f"{after.client.deadline_reason()} is due still"
     yield from (("told", fault) for fault in _faults_of_told(step))
     if step.error is None and not _comes_out_right(step, kind):

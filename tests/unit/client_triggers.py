@@ -29,6 +29,7 @@ from stompcore._state import (
     TransactionState,
 )
 from stompcore._subscription import HeaderValue
+from stompcore._timers import Timer, Timers
 
 __all__ = [
     "Trigger",
@@ -359,19 +360,36 @@ _REFUSALS = {401: "ERROR: token", 403: "ERROR: revoked", 503: "end"}
 
 
 def _of_time(world: World) -> Iterator[Trigger]:
-    client = world.client
-    first, reason = client.next_deadline(), client.deadline_reason()
-    later = {each.next_deadline() for each in client._connections()}
-    later |= set(client._timers._at.values())
-    if first is not None and reason is not None:
-        yield Trigger(f"timer {reason.name}", "", partial(time_passes, at=first))
-    for at in sorted(each for each in later if each is not None and each != first):
-        yield Trigger("timers, late", f"after {at - world.now:.3f}", partial(time_passes, at=at))
-    yield Trigger("timers, late", "after an hour", partial(time_passes, at=world.now + 3600))
+    instants = set()
+    for role, timers in _armed(world):
+        by = f" ({role})" if role else ""
+        for timer, at in timers._at.items():
+            instants.add(at)
+            yield Trigger(f"timer {timer.name}{by}", "", partial(_fire, role=role, timer=timer))
+    for at in sorted(instants):
+        yield Trigger("time", f"{at - world.now:.3f} s", partial(time_passes, at=at))
+    yield Trigger("time", "an hour", partial(time_passes, at=world.now + 3600))
     yield Trigger("timers, early", "", partial(time_passes, at=world.now))
     yield Trigger("timers, early", "a clock set back", partial(time_passes, at=NOW - 3600))
 
 
+def _armed(world: World) -> Iterator[tuple[str, Timers]]:
+    """The timers of a client, and of each of its connections."""
+    yield "", world.client._timers
+    for role, line in world.roles():
+        if line.connection is not None:
+            yield role, line.connection._timers
+
+
+def _fire(world: World, *, role: str, timer: Timer) -> None:
+    """A timer is due, and is the first: which one that is, how long they are decides."""
+    for by, timers in _armed(world):
+        if by == role and timers.at(timer) is not None:
+            timers.set(timer, world.now)
+    time_passes(world, at=world.now)
+
+
 def time_passes(world: World, *, at: float) -> None:
+    """A driver looks at its clock, and it is `at`."""
     world.now = max(world.now, at)
     world.client.handle_timeout(now=at)

@@ -26,7 +26,14 @@ from stompcore._state import (
 )
 from stompcore._timers import Timer
 
-WALKED = (*SETUPS[:2], WEB_SETUPS[2], SETUPS[3], WEB_SETUPS[3])
+#: What is walked, and what is left out there, since it comes to the same as over plain TCP.
+WALKED: dict[Setup, tuple[str, ...]] = {
+    SETUPS[0]: (),
+    SETUPS[1]: (),
+    WEB_SETUPS[2]: (),
+    SETUPS[3]: (),
+    WEB_SETUPS[3]: ("late: ", "misuse: ", "timers, early", "crossing"),
+}
 
 
 # --- the walks ----------------------------------------------------------------------------------
@@ -58,7 +65,7 @@ class Findings:
 def findings(setup: Setup) -> Findings:
     found = Findings()
     node: Node | None = None
-    for step in walk((setup,)):
+    for step in walk((setup,), skip=WALKED[setup]):
         if step.node is not node:
             node = step.node
             found.states += 1
@@ -145,7 +152,7 @@ def test_the_walks_were_long_enough() -> None:
         steps += found.steps
         print(f"{setup.name}: {found.states} states, {found.steps} transitions")
     print(f"{states} states, {steps} transitions in all")
-    assert states > 800
+    assert states > 900
     assert steps > 60_000
 
 
