@@ -20,6 +20,9 @@ __all__ = ["PATIENCE", "Broker", "environment", "free_ports"]
 #: In seconds, for whatever a broker does; a busy machine may start two of them at once.
 PATIENCE = 60.0
 
+# Between two looks at a broker that starts, which needs the machine for itself.
+_INTERVAL = 0.05
+
 # Below the ports that Linux gives to clients: a client that dials one of those while nobody
 # listens there may be connected to itself.
 _PORTS = range(20_000, 32_000)
@@ -131,7 +134,9 @@ class Broker(abc.ABC):
     async def come_back(self, runtime: Runtime) -> None:
         """Start it again, while the loop goes on."""
         self.launch()
-        await runtime.until(lambda: self.is_ready, PATIENCE)
+        async with runtime.limit(PATIENCE):
+            while not self.is_ready:
+                await runtime.sleep(_INTERVAL)
 
     def ensure_running(self) -> None:
         """What a test that failed in the middle of a restart has left undone."""
@@ -167,7 +172,7 @@ def _wait(condition: Callable[[], bool], complaint: str) -> None:
     end = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < end, complaint
-        time.sleep(0.02)
+        time.sleep(_INTERVAL)
 
 
 def _members(session: int) -> list[int]:

@@ -155,7 +155,7 @@ def test_each_hears_the_other_s_heart_beats(runtime: Runtime, ways: list[Way], t
                 for way in ways
             ]
             lives = [watch(client, background) for client in clients]
-            await runtime.sleep(4.5)
+            await runtime.sleep(3.5)
             for client in clients:
                 await client.send(topic, "after many beats")
             assert [life.ends for life in lives] == [[], [], []]

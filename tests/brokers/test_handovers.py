@@ -93,7 +93,7 @@ async def consume(messages: Subscription, texts: list[str]) -> None:
 def test_a_handover_is_not_noticed(
     runtime: Runtime, ways: list[Way], queue: str, topic: str, handover: Handover
 ) -> None:
-    refresh = Refresh(earliest=0.4, latest=0.5, handover=handover)
+    refresh = Refresh(earliest=0.25, latest=0.35, handover=handover)
 
     async def one(way: Way, wire: Wire) -> None:
         tokens = source_of(way)
