@@ -53,6 +53,7 @@ from stompcore.broker import Delivery, Sender
 from stompcore.testing import (
     Auditor,
     AuthServer,
+    Handled,
     InsecureTestVerifier,
     Ledger,
     Violation,
@@ -617,3 +618,19 @@ def test_a_hub_of_one_s_own_can_be_watched() -> None:
         auditor.check_settled()
     hub.broker.publish(ROOM, Headers({}), b"z", sender=Sender("s1", "nobody we know"))
     assert Token("x") == Token("x")
+
+
+def test_what_a_handler_has_done_is_judged_where_its_message_can_be_told() -> None:
+    auditor = Auditor()
+    auditor.read_handled = lambda body: Handled("ann", "/app/x", body) if body == b"x" else None
+    broker = auditor.broker(ServerConfig().limits)
+    book = auditor.client("ann", ClientConfig(), has_keys=True)
+    auditor.server(ServerConfig(), lambda: 0.0, lambda: 0.0)
+    book.sent(1, "/app/x", b"x", 0.0)
+    with pytest.raises(Violation, match="never done"):
+        book.event(Published(key=1), 0.0)
+    broker.publish(ROOM, Headers({}), b"something else")
+    broker.publish(ROOM, Headers({}), b"x")
+    assert auditor.counts["handled"] == 1
+    with pytest.raises(Violation, match="could remember it"):
+        broker.publish(ROOM, Headers({}), b"x")

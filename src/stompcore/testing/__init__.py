@@ -7,7 +7,7 @@ any number of clients. `Simulation` is a world in which things go wrong, decided
 
 from __future__ import annotations
 
-from stompcore.testing._auditor import AuditedBroker, Auditor
+from stompcore.testing._auditor import AuditedBroker, Auditor, Handled
 from stompcore.testing._client import ClientWatcher, VirtualClient
 from stompcore.testing._clock import VirtualClock
 from stompcore.testing._dice import Dice
@@ -33,6 +33,7 @@ __all__ = [
     "Fault",
     "FaultKind",
     "Faults",
+    "Handled",
     "InsecureTestVerifier",
     "Ledger",
     "Link",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from typing import NamedTuple
 
 from stompcore._auth import Identity
 from stompcore._config import ClientConfig, Limits, ServerConfig
@@ -16,11 +17,19 @@ from stompcore.broker import Broker, Delivery, Sender
 from stompcore.driver import MAX_SLEEP
 from stompcore.testing._ledger import Connection, Ledger, Violation, check_deadline
 
-__all__ = ["AuditedBroker", "Auditor"]
+__all__ = ["AuditedBroker", "Auditor", "Handled"]
 
 _SILENCED = (ErrorCode.TOKEN_EXPIRED, ErrorCode.TOKEN_REVOKED)
 # How far into a chunk the command can stand: behind the head of a WebSocket frame.
 _HEAD = 24
+
+
+class Handled(NamedTuple):
+    """A message that was done: of whom, to where, and what."""
+
+    subject: str
+    destination: str
+    body: bytes
 
 
 class AuditedBroker(Broker):
@@ -44,6 +53,8 @@ class AuditedBroker(Broker):
         deliveries = super().publish(destination, headers, body, sender=sender)
         if sender is not None:
             self._auditor.took_effect(sender, destination, body)
+        elif self._auditor.read_handled is not None:
+            self._auditor.published(body)
         for each in deliveries:
             self._auditor.routed(each)
         return deliveries
@@ -105,11 +116,15 @@ class Auditor:
     Attributes:
         ledgers: the books of each client, by name.
         counts: of what was seen, so that a test can tell that it has seen something.
+        read_handled: finds, in the body of what a handler has published, which message it was
+            called for; so that messages to handlers are judged, too. None, and they are not.
     """
 
     def __init__(self) -> None:
         self.ledgers: dict[str, Ledger] = {}
         self.counts: Counter[str] = Counter()
+        self.read_handled: Callable[[bytes], Handled | None] | None = None
+        self._handled = 0
         self._sessions: dict[str, ServerSession] = {}
         self._connections: dict[str, Connection] = {}
         self._server_now: Callable[[], float] = lambda: 0.0
@@ -129,7 +144,9 @@ class Auditor:
             config: its own.
             has_keys: whether it has a `client_id`.
         """
-        ledger = Ledger(name, config, has_keys=has_keys)
+        ledger = Ledger(
+            name, config, has_keys=has_keys, judges_handlers=self.read_handled is not None
+        )
         self.ledgers[name] = ledger
         return ledger
 
@@ -210,16 +227,17 @@ class Auditor:
     def took_effect(self, sender: Sender, destination: str, body: bytes) -> None:
         """A message of a client was done."""
         self.accepted(sender.session_id, "SEND")
-        ledger = self.ledgers.get(sender.subject)
-        if ledger is not None:
-            ledger.took_effect(
-                destination,
-                body,
-                sender.session_id,
-                memory=self._memory,
-                now=self._server_now(),
-                window=self._window,
-            )
+        self._took_effect(Handled(sender.subject, destination, body), sender.session_id)
+
+    def published(self, body: bytes) -> None:
+        """The server has published something of its own."""
+        assert self.read_handled is not None
+        handled = self.read_handled(body)
+        if handled is not None:
+            self.counts["handled"] += 1
+            self._handled += 1
+            # By which connection it came, nobody can tell any more: each counts as one of its own.
+            self._took_effect(handled, f"handled {self._handled}")
 
     def routed(self, delivery: Delivery) -> None:
         """A message is meant for a session's subscription."""
@@ -259,6 +277,18 @@ class Auditor:
         for ledger in self.ledgers.values():
             if not ledger.is_settled:
                 raise Violation(ledger.unsettled())
+
+    def _took_effect(self, done: Handled, session_id: str) -> None:
+        ledger = self.ledgers.get(done.subject)
+        if ledger is not None:
+            ledger.took_effect(
+                done.destination,
+                done.body,
+                session_id,
+                memory=self._memory,
+                now=self._server_now(),
+                window=self._window,
+            )
 
     def _valid_until(self, identity: Identity) -> float:
         if identity.expires_at is None:

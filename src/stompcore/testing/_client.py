@@ -333,6 +333,11 @@ class VirtualClient:
             self.session.dial_failed(epoch, fault, now=self.clock.now())
             self.turn()
 
+    def abandon(self) -> None:
+        """Call the token source off."""
+        if self._fetch is not None:
+            self._fetch.cancel()
+
     # --- inside ---------------------------------------------------------------------------
 
     def _drain(self, now: float) -> None:
@@ -391,8 +396,7 @@ class VirtualClient:
     def _arm(self, now: float) -> None:
         session = self.session
         if session.closed:
-            if self._fetch is not None:
-                self._fetch.cancel()
+            self.abandon()
             return
         latest = now + MAX_SLEEP
         deadline = session.next_deadline()

@@ -111,9 +111,17 @@ class Ledger(ClientWatcher):
         name: of the client; it is also its subject.
         config: for the backoff's floor and for `token_refusals`.
         has_keys: whether its messages carry a `message-key`, by which a server knows them again.
+        judges_handlers: whether it is told of what handlers do.
     """
 
-    def __init__(self, name: str, config: ClientConfig, *, has_keys: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        config: ClientConfig,
+        *,
+        has_keys: bool,
+        judges_handlers: bool = False,
+    ) -> None:
         self.name = name
         self.connections: dict[int, Connection] = {}
         self.has_stopped = False
@@ -123,6 +131,7 @@ class Ledger(ClientWatcher):
         self.transactions = TransactionBooks(name)
         self._config = config
         self._has_keys = has_keys
+        self._judged = ("/",) if judges_handlers else _OF_THE_BROKER
         self._messages: dict[int, _Message] = {}
         self._by_content: dict[tuple[str, bytes], _Message] = {}
         self._open_fates = 0
@@ -157,7 +166,7 @@ class Ledger(ClientWatcher):
     def sent(self, key: int, destination: str, body: bytes, now: float) -> None:
         """The user has sent a message."""
         self._require(key not in self._messages, f"key {key} was given twice")
-        message = _Message(key, destination, is_judged=destination.startswith(_OF_THE_BROKER))
+        message = _Message(key, destination, is_judged=destination.startswith(self._judged))
         self._messages[key] = message
         self._open_fates += 1
         other = self._by_content.setdefault((destination, body), message)

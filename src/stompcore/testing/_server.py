@@ -230,13 +230,20 @@ class VirtualServer:
     def crash(self) -> None:
         """The process dies: every link is cut, and its sessions hear of nothing any more."""
         now = self._schedule.clock.monotonic()
-        for task in self._tasks:
-            task.cancel()
+        self.abandon()
         ends, self.ends = list(self.ends.values()), {}
         for end in ends:
             end.is_closed = True
             end.link.cut(now=now)
             end._told()
+
+    def abandon(self) -> None:
+        """Call off every handler that runs or waits for its turn."""
+        for task in self._tasks:
+            task.cancel()
+        self._tasks.clear()
+        while (job := self.hub.next_job()) is not None:
+            job.close()
 
     def _begin(self, job: Job) -> None:
         def done(_: None, error: Exception | None) -> None:

@@ -9,13 +9,14 @@ from stompcore._events import Action, ClientEvent, Delivered
 from stompcore._hub import Hub
 from stompcore.testing._auditor import Auditor
 from stompcore.testing._client import ClientWatcher, VirtualClient
+from stompcore.testing._clock import VirtualClock
 from stompcore.testing._dice import Dice
 from stompcore.testing._faults import Fault, FaultKind, Faults
 from stompcore.testing._ledger import Ledger, Violation
 from stompcore.testing._setting import Setting, draw_setting
 from stompcore.testing._tokens import AuthMode
 from stompcore.testing._trace import Trace
-from stompcore.testing._users import TOPICS, User
+from stompcore.testing._users import TOPICS, User, handlers_of, read_handled
 from stompcore.testing._world import Network, World
 
 __all__ = ["Simulation", "SimulationFailed"]
@@ -79,6 +80,8 @@ class Simulation:
         self.dice = Dice(seed)
         self.setting = draw_setting(self.dice.split("setting")) if setting is None else setting
         self.auditor = Auditor()
+        self.auditor.read_handled = read_handled
+        clock = VirtualClock()
         network = Network(
             latency=self.setting.latency, jitter=self.setting.jitter, chunk=self.setting.chunk
         )
@@ -90,6 +93,8 @@ class Simulation:
             ttl=self.setting.ttl,
             config=self.setting.server,
             verifier_latency=self.setting.verifier_latency,
+            handlers=handlers_of(clock, self.dice.split("handlers")),
+            clock=clock,
             hub=hub,
             auditor=self.auditor,
             keeps_frames=is_verbose,
@@ -139,6 +144,8 @@ class Simulation:
                 f"seed {self.seed}: {type(error).__name__}: {error}\n"
                 f"replay it: {self.replay_command}\n{lines}"
             ) from error
+        finally:
+            self.world.abandon()
 
     # --- the four acts --------------------------------------------------------------------
 

@@ -15,15 +15,20 @@ from stompcore._events import (
     TransactionCommitted,
     TransactionFailed,
 )
+from stompcore.handlers import Call, Handlers, Refused
+from stompcore.testing._auditor import Handled
 from stompcore.testing._client import VirtualClient
+from stompcore.testing._clock import VirtualClock
 from stompcore.testing._dice import Dice
 
-__all__ = ["QUEUES", "TOPICS", "User"]
+__all__ = ["TOPICS", "User", "handlers_of", "read_handled"]
 
 TOPICS = ("/topic/a", "/topic/b")
 QUEUES = ("/queue/a",)
+CALLS = ("/app/now", "/app/later")
 _MODES = (AckMode.AUTO, AckMode.CLIENT, AckMode.CLIENT_INDIVIDUAL)
 _MOST_SUBSCRIPTIONS = 5
+_HANDLED = "handled "
 # What is documented for a call that comes at a bad moment.
 _EXPECTED = (ClientClosed, NotConnected, OutboxFull, StaleEpoch)
 
@@ -79,7 +84,7 @@ class User:
         return self._send(1)
 
     def _send(self, count: int) -> str:
-        destination = self._dice.choice((*TOPICS, *TOPICS, *QUEUES))
+        destination = self._dice.choice((*TOPICS, *TOPICS, *QUEUES, *CALLS))
         confirm = self._dice.below(8) > 0
         for _ in range(count):
             self.client.send(destination, self._body(), confirm=confirm)
@@ -148,3 +153,33 @@ class User:
             case TransactionCommitted() | TransactionFailed():
                 if event.transaction in self._transactions:
                     self._transactions.remove(event.transaction)
+
+
+def handlers_of(clock: VirtualClock, dice: Dice) -> Handlers:
+    """What a simulated application does with messages that it handles itself."""
+    handlers = Handlers()
+
+    def handle(call: Call) -> None:
+        if dice.below(30) == 0:
+            raise Refused("Not this one.")
+        call.publish(dice.choice(TOPICS), f"{_HANDLED}{call.destination} {call.text}")
+
+    @handlers.on(CALLS[0])
+    def now(call: Call) -> None:
+        handle(call)
+
+    @handlers.on(CALLS[1])
+    async def later(call: Call) -> None:
+        await clock.sleep(dice.choice((0.0, 0.1, 1.0)))
+        handle(call)
+
+    return handlers
+
+
+def read_handled(body: bytes) -> Handled | None:
+    """Which message it was that `handlers_of` has handled."""
+    text = body.decode()
+    if not text.startswith(_HANDLED):
+        return None
+    destination, _, rest = text.removeprefix(_HANDLED).partition(" ")
+    return Handled(rest.partition(" ")[0], destination, rest.encode())

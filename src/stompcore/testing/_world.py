@@ -327,6 +327,13 @@ class World:
         if self.auditor is not None:
             self.auditor.server(self.config, self._server.clock.now, self.clock.monotonic)
 
+    def abandon(self) -> None:
+        """Call off what still runs: handlers and token sources. Nothing is to be run after it."""
+        if self._server is not None:
+            self._server.abandon()
+        for client in self.clients.values():
+            client.abandon()
+
     # --- inside ---------------------------------------------------------------------------
 
     def _new_hub(self) -> Hub | BareHub:
