@@ -44,9 +44,8 @@ class Client(Engine):
 
     @property
     def server(self) -> str:
-        """What the server of the current connection calls itself; empty if it does not say."""
-        connection = self._session.connection
-        return connection.server if connection is not None else ""
+        """What the server of the last connection has called itself; empty if it does not say."""
+        return self._server
 
     @property
     def token_valid_until(self) -> float | None:
@@ -127,7 +126,7 @@ class Client(Engine):
         now = self._clock.now()
         reply_to = self._config.reply_destination
         if not self._replies.subscription:
-            is_implicit = self.server.startswith(_SUBSCRIBES_BY_ITSELF)
+            is_implicit = self._server.startswith(_SUBSCRIBES_BY_ITSELF)
             self._replies.subscription = self._session.subscribe(
                 reply_to, implicit=is_implicit, now=now
             )

@@ -155,6 +155,7 @@ class Engine(abc.ABC):
         self._listeners: WeakSet[Listener] = WeakSet()
         self._came_up = waiter()
         self._up_epoch = 0
+        self._server = ""  # what it has called itself
         self._first_turn = waiter()
         self._stopped = waiter()
         self._has_stopped = False
@@ -324,6 +325,8 @@ class Engine(abc.ABC):
                 self._decide_transaction(event.transaction, event.error)
             case Resubscribed():
                 self._up_epoch = event.epoch
+                connection = self._session.connection
+                self._server = connection.server if connection is not None else ""
                 self._first_turn.set()
                 self._let_waiting_go_on()
             case ConnectionEnded():
