@@ -203,19 +203,47 @@ class Changeover(Dialogue):
         elif (
             refresh is not None
             and self._handover.state is HandoverState.NONE
+            and not self._is_breaking
             and len(self._transactions) == 0  # they would be lost; `_settled` comes back here
             and not self._redial.is_waiting
         ):
             if refresh.handover is Handover.BREAK:
-                assert line.connection is not None
                 self._is_breaking = True
-                line.connection.disconnect(now=self._now)
+                self._take_leave()
             elif self._redial.may_overlap(self._now):
                 self._handover.begin(self._dial())
 
     def _settled(self) -> None:
         self._look_whether_restored()
+        self._take_leave()
         self._renew()
+
+    def _takes_messages(self) -> bool:
+        return super()._takes_messages() and not self._is_breaking
+
+    def _leaving(self) -> Line | None:
+        """The connection that is being left for a newer one, until DISCONNECT is said."""
+        line = self._line if self._is_breaking else self._handover.old
+        return line if line is not None and line.is_open else None
+
+    def _take_leave(self) -> None:
+        """DISCONNECT, once no RECEIPT is due any more for what was sent, or after a while.
+
+        Not every server answers in the order in which it was asked: RabbitMQ answers DISCONNECT
+        at once, and what it has not confirmed by then would be sent again.
+        """
+        line = self._leaving()
+        if line is None:
+            return
+        if self._outbox.awaits_receipt and self._timers.at(Timer.HANDOVER) is None:
+            self._timers.set(Timer.HANDOVER, self._now + self._config.close_timeout)
+        if not self._outbox.awaits_receipt:
+            self._say_goodbye(line)
+
+    def _say_goodbye(self, line: Line) -> None:
+        assert line.connection is not None
+        self._timers.cancel(Timer.HANDOVER)
+        line.connection.disconnect(now=self._now)
 
     # --- in place -------------------------------------------------------------------------
 
@@ -280,13 +308,12 @@ class Changeover(Dialogue):
             if each.state is not SubscriptionState.ACTIVE:
                 each.fire(SubscriptionTrigger.CONFIRMED)
                 self._events.append(SubscriptionActive(subscription=each.id, epoch=new.epoch))
-        if old.is_open:
-            assert old.connection is not None
-            old.connection.disconnect(now=self._now)
+        self._take_leave()
 
     def _retire(self) -> None:
         """The old connection has ended: the new one has nothing to wait for any more."""
         assert self._line is not None
+        self._timers.cancel(Timer.HANDOVER)
         self._outbox.lose_connection()
         self._events.extend(self._handover.retired())
         self._resend(self._line)
@@ -295,6 +322,7 @@ class Changeover(Dialogue):
         """The new connection has ended while the old one was still leaving: now both have."""
         old = self._handover.old
         if old is not None:
+            self._timers.cancel(Timer.HANDOVER)
             self._actions.append(HangUp(epoch=old.epoch))
             self._tell_ending(old, Disconnected(established=True), Outcome.RENEW)
             self._events.extend(self._handover.retired())

@@ -107,15 +107,14 @@ class ClientSession(Changeover):
         if self.closing:
             return
         self._end_handover("the client is closing")
-        if self._is_breaking:
+        line = self._line
+        if self._is_breaking or self._is_open():
+            assert line is not None
+            assert line.connection is not None
             self._table.fire(ConnectionTrigger.CLOSE)
             self._timers.clear()
-        elif self._is_open():
-            assert self._line is not None
-            assert self._line.connection is not None
-            self._table.fire(ConnectionTrigger.CLOSE)
-            self._timers.clear()
-            self._line.connection.disconnect(now=self._now)
+            if line.is_open:  # or DISCONNECT has been said already
+                line.connection.disconnect(now=self._now)
             self._look_at_readers()
         else:
             self._stop(None)
@@ -200,7 +199,10 @@ class ClientSession(Changeover):
             case Timer.REAUTH:
                 self._reauth_timed_out()
             case Timer.HANDOVER:
-                if self._handover.state is HandoverState.RESTORING:
+                leaving = self._leaving()
+                if leaving is not None:
+                    self._say_goodbye(leaving)
+                elif self._handover.state is HandoverState.RESTORING:
                     self._end_handover("it took too long to subscribe to everything again")
                 else:
                     self._events.extend(self._handover.rescue())
@@ -291,6 +293,8 @@ class ClientSession(Changeover):
             self._handover.forget()
             self._events.extend(self._handover.rescue())
         self._timers.cancel(Timer.REAUTH)
+        if self._is_breaking:
+            self._timers.cancel(Timer.HANDOVER)
         self._outbox.lose_connection()
         self._subscriptions.lose_connection()
         if self._credential is not None:

@@ -278,6 +278,7 @@ class Dialogue(Transacting):
         if message is not None and message.state is MessageState.IN_FLIGHT:
             self._outbox.settle(message, MessageTrigger.RECEIPT)
             self._events.append(Published(key=message.key))
+            self._settled()
             return
         subscription = self._subscriptions.by_receipt(receipt_id, line.epoch)
         if subscription is not None:

@@ -111,7 +111,7 @@ class Transacting(CurrentConnection, abc.ABC):
 
     @abc.abstractmethod
     def _settled(self) -> None:
-        """A transaction has met its fate: what had waited for that may go on."""
+        """A message or a transaction has met its fate: what had waited for that may go on."""
 
     @abc.abstractmethod
     def _look_at_readers(self) -> None:

@@ -130,19 +130,58 @@ def test_a_websocket_is_closed_by_the_server_first() -> None:
 # --- what was in flight -----------------------------------------------------------------------
 
 
-def test_disconnect_stands_behind_everything_in_flight() -> None:
+def test_disconnect_waits_for_every_receipt() -> None:
+    """RabbitMQ answers it before what it has not confirmed yet, which would be sent again."""
     play = ahead()
     play.send("a")
     play.send("b")
     play.give_token()
-    assert [each.body or each.command for each in play.written()] == [b"a", b"b", "DISCONNECT"]
+    assert [each.body or each.command for each in play.written()] == [b"a", b"b"]
+    play.send("c")
     play.receipt("message-1")
+    assert play.written() == []
     play.receipt("message-2")
+    assert commands(play.written()) == [Command.DISCONNECT]
     play.receipt("disconnect")
     assert [each.key for each in play.all(Published)] == [1, 2]
     play.dial()
-    assert play.accept() == []
-    assert play.last(Resubscribed).resent == 0
+    assert [each.body for each in play.accept()] == [b"c"]
+    assert play.last(Resubscribed).resent == 1
+
+
+def test_disconnect_does_not_wait_for_ever() -> None:
+    play = ahead(client_id="me")
+    play.send("never confirmed")
+    play.give_token()
+    play.written()
+    assert play.wait_for(Timer.HANDOVER) == 5.0
+    assert commands(play.written()) == [Command.DISCONNECT]
+
+
+def test_closed_while_disconnect_waits_for_a_receipt() -> None:
+    play = ahead()
+    play.send("a")
+    play.give_token()
+    play.written()
+    play.client.close(now=play.now)
+    play.drain()
+    assert commands(play.written()) == [Command.DISCONNECT]
+    play.receipt("message-1")
+    play.receipt("disconnect")
+    assert play.stopped().error is None
+    assert [each.key for each in play.all(Published)] == [1]
+
+
+def test_lost_while_disconnect_waits_for_a_receipt() -> None:
+    play = ahead()
+    play.send("a")
+    play.give_token()
+    play.written()
+    play.lose()
+    play.dial()
+    assert [each.body for each in play.accept()] == [b"a"]
+    play.wait(60)
+    assert play.state() is ConnectionState.CONNECTED
 
 
 def test_what_comes_behind_it_waits_for_the_next_connection() -> None:
@@ -165,6 +204,7 @@ def test_what_was_not_confirmed_is_sent_again_first_with_its_key() -> None:
     (before,) = play.written()
     play.give_token()
     play.send("behind")
+    play.wait_for(Timer.HANDOVER)
     play.receipt("disconnect")
     play.dial()
     sent = play.accept()

@@ -326,9 +326,15 @@ def test_what_is_in_flight_is_confirmed_by_the_old_one() -> None:
     play.to_restoring()
     play.send("a")
     play.confirm(2, "1")
-    assert [each.body or each.command for each in play.wrote(1)] == [b"a", "DISCONNECT"]
-    play.receipts(1, "message-1", "disconnect")
-    assert play.all(Published) == [Published(key=1)]
+    assert [each.body or each.command for each in play.wrote(1)] == [b"a"]
+    play.send("b")
+    play.receipts(1, "message-1")
+    assert commands(play.wrote(1)) == [Command.DISCONNECT]
+    assert Command.SEND not in commands(play.wrote(2))
+    play.receipts(1, "disconnect")
+    assert [each.body for each in play.wrote(2)] == [b"b"]
+    play.receipts(2, "message-2")
+    assert play.all(Published) == [Published(key=1), Published(key=2)]
     assert Command.SEND not in commands(play.wrote(2))
 
 

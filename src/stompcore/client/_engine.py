@@ -246,7 +246,8 @@ class Engine(abc.ABC):
         if isinstance(source, str):
             token = source
             if action.reason is TokenReason.EXPIRED:
-                error = Unauthorized("the server refuses the token, and there is no source of others")
+                text = "the server refuses the token, and there is no source of others"
+                error = Unauthorized(text)
         elif source is not None:
             request = TokenRequest(reason=action.reason, generation=generation)
             try:
