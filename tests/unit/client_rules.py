@@ -27,7 +27,9 @@ from stompcore._state import (
     ClientConnectionState,
     ConnectionState,
     HandoverState,
+    MessageState,
     Status,
+    SubscriptionState,
     TokenState,
     TransactionState,
 )
@@ -92,8 +94,8 @@ def fault_of(step: Step) -> type[Exception] | None:
         case "send" | "subscribe" if is_misuse:
             return OutboxFull if name == "too much" else LocalProtocolError
         case "begin":
-            is_up = state.connection is ConnectionState.CONNECTED and is_open(world, current(world))
-            return None if is_up and state.handover is not HandoverState.RETIRING else NotConnected
+            is_left = state.handover is HandoverState.RETIRING or world.client._is_breaking
+            return None if is_open(world, current(world)) and not is_left else NotConnected
         case "send in a transaction" | "COMMIT" if name == "none" or not may_be_filled:
             return LocalProtocolError
         case "send in a transaction" | "COMMIT" if not is_open(world, epoch):
@@ -212,10 +214,18 @@ def faults(world: World) -> Iterator[str]:
         yield "a transport is left open, or was closed too soon"
     if client.bytes_queued:
         yield "what was taken is still counted"
+    if client.wants_read is _may_rest(world):
+        yield "it reads what nobody reads, or not what it waits for"
+    is_asking = client._reauth is not None and not client.closing
+    if is_asking != (client._timers.at(Timer.REAUTH) is not None):
+        yield "it waits for a RECEIPT for the token without an end, or for none"
+    epochs = {each.epoch for each in roles.values()}
+    if not {each.epoch for each in client._transactions} <= epochs:
+        yield "a transaction has outlived its connection"
     yield from _faults_of_fates(world)
 
 
-def _faults_of_handover(world: World, roles: Mapping[str, object]) -> Iterator[str]:
+def _faults_of_handover(world: World, roles: Mapping[str, Line]) -> Iterator[str]:
     handover = world.state.handover
     wanted = {
         HandoverState.NONE: set(),
@@ -229,8 +239,29 @@ def _faults_of_handover(world: World, roles: Mapping[str, object]) -> Iterator[s
         yield "it hands over without being connected"
     if world.client.next_deadline() is None:
         yield "it hands over without an end"
-    if handover is HandoverState.RETIRING and len(world.client._transactions):
+    client = world.client
+    if handover is HandoverState.RETIRING and len(client._transactions):
         yield "it leaves a connection on which there is a transaction"
+    new = client._handover.new
+    is_free = new is not None and new.is_open and not len(client._transactions)
+    are_confirmed = {each.id for each in client._subscriptions} <= client._handover.confirmed
+    if handover is HandoverState.RESTORING and is_free and are_confirmed:
+        yield "it has nothing to wait for, and does not leave the old connection"
+
+
+def _may_rest(world: World) -> bool:
+    """Whether messages wait for their reader, and no answer is to come behind them."""
+    client = world.client
+    return (
+        bool(client._unread)
+        and is_open(world, current(world))
+        and client.state is ConnectionState.CONNECTED
+        and client.handover_state is HandoverState.NONE
+        and client._reauth is None
+        and all(each.state is SubscriptionState.ACTIVE for each in client._subscriptions)
+        and all(each.state is not MessageState.IN_FLIGHT for each in client._outbox.pending())
+        and all(each.state is TransactionState.OPEN for each in client._transactions)
+    )
 
 
 def _faults_of_fates(world: World) -> Iterator[str]:
