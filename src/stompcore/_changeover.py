@@ -204,6 +204,7 @@ class Changeover(Dialogue):
             refresh is not None
             and self._handover.state is HandoverState.NONE
             and not self._is_breaking
+            and not self._suspicion.is_careful
             and len(self._transactions) == 0  # they would be lost; `_settled` comes back here
             and not self._redial.is_waiting
         ):
@@ -349,6 +350,7 @@ class Changeover(Dialogue):
         self._timers.cancel(Timer.HANDOVER)
         waiting = self._handover.abandon()
         if is_up:
+            self._suspicion.clear()  # everything has been sent on it already
             for each in self._subscriptions:
                 if each.id in confirmed:
                     each.fire(SubscriptionTrigger.CONFIRMED)

@@ -295,6 +295,7 @@ class ClientSession(Changeover):
         self._timers.cancel(Timer.REAUTH)
         if self._is_breaking:
             self._timers.cancel(Timer.HANDOVER)
+        self._suspicion.note(self._unanswered())
         self._outbox.lose_connection()
         self._subscriptions.lose_connection()
         if self._credential is not None:

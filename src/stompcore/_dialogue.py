@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from stompcore._config import ClientConfig
 from stompcore._errors import (
@@ -47,12 +47,14 @@ from stompcore._subscription import (
     Subscriptions,
     acknowledgement,
 )
+from stompcore._suspicion import Suspicion
 from stompcore._transacting import Transacting
 
 __all__ = ["Dialogue"]
 
 # The ERROR names a frame of ours, but it is not that frame's fault.
 _BLAMELESS = frozenset({ErrorCode.GOING_AWAY, ErrorCode.SLOW_CONSUMER, ErrorCode.HEARTBEAT_TIMEOUT})
+_UNCONFIRMED = frozenset({SubscriptionState.REQUESTED, SubscriptionState.RESTORING})
 
 
 class Dialogue(Transacting):
@@ -69,6 +71,7 @@ class Dialogue(Transacting):
         self._subscriptions = Subscriptions()
         self._outbox = Outbox(config, self._timers, client_id=client_id)
         self._unread: set[str] = set()
+        self._suspicion = Suspicion()
 
     @property
     def unconfirmed(self) -> int:
@@ -109,7 +112,9 @@ class Dialogue(Transacting):
         message = self._outbox.add(
             destination, body, headers or {}, is_confirmed=confirm, now=self._now
         )
-        if self._takes_messages():
+        if self._suspicion.is_careful:
+            self._send_next()
+        elif self._takes_messages():
             self._send_message(message)
         self._look_at_readers()
         return message.key
@@ -152,7 +157,9 @@ class Dialogue(Transacting):
         subscription = self._subscriptions.add(
             destination, ack, headers or {}, key_of=duplicate_key, is_implicit=implicit
         )
-        if self._is_open():
+        if self._suspicion.is_careful:
+            self._send_next()
+        elif self._is_open():
             assert self._line is not None
             self._send_subscribe(subscription, self._line)
         is_live = subscription.id in self._subscriptions
@@ -171,6 +178,7 @@ class Dialogue(Transacting):
         for line in self._lines():
             self._send_unsubscribe(subscription, line)
         self._end_subscription(subscription, None)
+        self._send_next()
 
     def hold(self, id: str, *, now: float) -> None:
         """Nobody reads the messages of a subscription: stop reading from the server.
@@ -228,6 +236,7 @@ class Dialogue(Transacting):
                     self._deliver(line, event)
                 case Receipted():
                     self._receipted(line, event)
+                    self._send_next()
                 case Disconnected():
                     self._ended(line, event)
                     self._settled()
@@ -311,6 +320,10 @@ class Dialogue(Transacting):
 
     def _resume(self, line: Line) -> None:
         """A connection is up that is now the only one: go on where the last one was left."""
+        if self._suspicion.is_careful:
+            self._announce(line, tuple(each.id for each in self._subscriptions), resent=0)
+            self._send_next()
+            return
         for subscription in self._subscriptions:
             self._send_subscribe(subscription, line)
         self._resend(line)
@@ -319,6 +332,46 @@ class Dialogue(Transacting):
         """Send what waits, in its order, now that everything is subscribed."""
         subscriptions = tuple(each.id for each in self._subscriptions)
         resent = sum(self._send_message(message) for message in self._outbox.queued())
+        self._announce(line, subscriptions, resent=resent)
+
+    def _send_next(self) -> None:
+        """Where one frame may be to blame for an ERROR: send the next if all others are answered.
+
+        Subscriptions come first, as always.
+        """
+        line, suspicion = self._line, self._suspicion
+        while suspicion.is_careful and self._takes_messages() and not self._unanswered():
+            assert line is not None
+            subscription = self._subscriptions.first_inactive()
+            message = self._outbox.first_queued()
+            if subscription is not None:
+                suspicion.outstanding = subscription
+                self._send_subscribe(subscription, line)
+            elif message is not None:
+                suspicion.outstanding = message
+                self._send_message(message)
+            else:
+                suspicion.clear()
+                self._settled()
+
+    def _unanswered(self) -> Sequence[object]:
+        """What was sent on the current connection and waits for its RECEIPT."""
+        if self._suspicion.is_careful:
+            match outstanding := self._suspicion.outstanding:
+                case OutgoingMessage():
+                    is_open = outstanding.state is MessageState.IN_FLIGHT
+                case Subscription():
+                    is_open = outstanding.state in _UNCONFIRMED
+                case _:
+                    is_open = False
+            return [outstanding] if is_open else []
+        return [
+            *self._outbox.in_flight(),
+            *(each for each in self._subscriptions if each.state is not SubscriptionState.ACTIVE),
+            *self._transactions,
+        ]
+
+    def _announce(self, line: Line, subscriptions: tuple[str, ...], *, resent: int) -> None:
         assert line.connection is not None
         assert line.connection.version is not None
         self._events.append(
@@ -347,7 +400,20 @@ class Dialogue(Transacting):
                 subscription, SubscriptionRefused(error.error_code, error.message)
             )
             return True
-        return self._refuse_transaction(error)
+        return self._refuse_transaction(error) or self._accuse(error, ending)
+
+    def _accuse(self, error: ErrorReceived, ending: Disconnected) -> bool:
+        """Give up the one frame of ours that an ERROR must be about though it names none."""
+        if not ending.established or error.receipt_id is not None or error.error_code:
+            return False
+        match culprit := self._suspicion.accuse():
+            case OutgoingMessage():
+                self._fail_message(culprit, SendRefused("", error.message))
+            case Subscription():
+                self._end_subscription(culprit, SubscriptionRefused("", error.message))
+            case _:
+                return False
+        return True
 
     def _give_up_everything(self, error: StompError | None) -> None:
         for message in self._outbox.pending():
@@ -360,6 +426,7 @@ class Dialogue(Transacting):
     def _fail_old_messages(self) -> None:
         for message in self._outbox.expired(self._now):
             self._fail_message(message, MessageTimedOut("not confirmed in time"))
+        self._send_next()
 
     # --- frames out -----------------------------------------------------------------------
 

@@ -117,6 +117,15 @@ class Outbox:
         """What waits to be sent, in order."""
         return [each for each in self._messages.values() if each.state is MessageState.QUEUED]
 
+    def first_queued(self) -> OutgoingMessage | None:
+        """What is to be sent next, or None."""
+        queued = (each for each in self._messages.values() if each.state is MessageState.QUEUED)
+        return next(queued, None)
+
+    def in_flight(self) -> list[OutgoingMessage]:
+        """What waits for its RECEIPT, in order."""
+        return [each for each in self._messages.values() if each.state is MessageState.IN_FLIGHT]
+
     def lose_connection(self) -> None:
         """What was in flight goes back to its place in the queue."""
         for message in self._messages.values():

@@ -146,6 +146,10 @@ class Subscriptions:
         """Whether every one of them is confirmed."""
         return all(each.state is SubscriptionState.ACTIVE for each in self._by_id.values())
 
+    def first_inactive(self) -> Subscription | None:
+        """The first that is not confirmed, or None."""
+        return next((each for each in self if each.state is not SubscriptionState.ACTIVE), None)
+
     def lose_connection(self) -> None:
         """None of them is active any more, and no receipt can come for them."""
         for subscription in self:
