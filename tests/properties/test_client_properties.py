@@ -558,6 +558,8 @@ class Client(RuleBasedStateMachine):
                 or client.handover_state is not HandoverState.NONE
                 or len(client._transactions) > 0
                 or client._redial.is_waiting
+                or client._is_breaking  # and RECEIPTs are due
+                or client._suspicion.is_careful
             )
 
     def teardown(self) -> None:
