@@ -24,6 +24,7 @@ from stompcore import (
     SendRefused,
     Stopped,
     SubscriptionEnded,
+    TokenFetchFailed,
     TokenReason,
     TokenRequest,
     Unauthorized,
@@ -221,3 +222,18 @@ def test_a_verifier_is_asked() -> None:
     assert pair.session.valid_until == pair.now + 5.0
     pair.expire()
     assert pair.client.session.epoch == 2
+
+
+def test_what_a_token_source_raises_is_told_as_a_binding_would() -> None:
+    async def source(request: TokenRequest) -> str:
+        if request.generation == 1:
+            raise KeyError("a secret")
+        raise Unauthorized("the password was changed")
+
+    pair = Pair(token=source)
+    pair.run(5.0)
+    faults = [each.error for each in pair.events if isinstance(each, TokenFetchFailed)]
+    assert [str(each) for each in faults] == [
+        "the token source raised KeyError",
+        "the password was changed",
+    ]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from stompcore._client import ClientSession
-from stompcore._errors import Unauthorized
+from stompcore._errors import TokenFailed, TokenUnavailable, Unauthorized
 from stompcore._events import (
     AckMode,
     Action,
@@ -377,11 +377,18 @@ class VirtualClient:
 
         def done(token: str | None, error: Exception | None) -> None:
             now = self.clock.now()
-            if error is not None:
-                is_permanent = isinstance(error, Unauthorized)
-                self.session.token_failed(generation, permanent=is_permanent, now=now)
-            else:
+            if error is None:
                 self.session.token(generation, token or "", now=now)
+            else:
+                fault = error if isinstance(error, TokenFailed) else None
+                if fault is None:
+                    fault = TokenUnavailable(f"the token source raised {type(error).__name__}")
+                self.session.token_failed(
+                    generation,
+                    permanent=isinstance(error, Unauthorized),
+                    error=fault if str(fault) else None,
+                    now=now,
+                )
             self.turn()
 
         def begin() -> None:
