@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from stompcore._codec import FrameDecoder
+from stompcore._config import Limits
+from stompcore._connection import ClientConnection
+from stompcore._frames import Command, Frame
+from stompcore._headers import Version
+
 CODES = ["token-expired", "token-invalid", "token-revoked", "reauth-rejected", "going-away", ""]
 ids = st.sampled_from([1, 1, 1, 2, 2, 3, 4, 5, 0])
 receipts = st.one_of(
@@ -65,8 +71,55 @@ server_frames = st.one_of(
         st.sampled_from(CODES),
         receipts,
     ),
+    st.just(encode("ERROR", {"message": "no"})),  # RabbitMQ names neither a reason nor a frame
     st.binary(max_size=20),
 )
 
 
-__all__ = ["encode", "good_frames", "ids", "server_frames", "ttls"]
+class Ear:
+    """A server's ear: a client never says to it what would be answered with ERROR.
+
+    Args:
+        connection: of the client.
+    """
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self._connection = connection
+        self._decoder = FrameDecoder(Limits())
+        self._is_over = False
+        self._receipts: set[str] = set()
+        self._subscriptions: set[str] = set()
+        self._transactions: set[str] = set()
+
+    def hear(self, data: bytes) -> None:
+        """What the client has written."""
+        self._decoder.version = self._connection.version or Version.V1_2
+        self._decoder.receive_data(data)
+        while (frame := self._decoder.next_frame()) is not None:
+            self._judge(frame)
+
+    def _judge(self, frame: Frame) -> None:
+        assert not self._is_over, f"{frame} behind DISCONNECT"
+        headers = frame.headers
+        receipt, transaction = headers.get("receipt"), headers.get("transaction")
+        assert receipt is None or receipt not in self._receipts, f"{frame} twice"
+        self._receipts.add(receipt or "")
+        match frame.command:
+            case Command.SUBSCRIBE:
+                assert headers["id"] not in self._subscriptions
+                self._subscriptions.add(headers["id"])
+            case Command.UNSUBSCRIBE:
+                assert headers["id"] in self._subscriptions, "it was never said to this server"
+                self._subscriptions.remove(headers["id"])
+            case Command.BEGIN:
+                assert transaction not in self._transactions
+                self._transactions.add(headers["transaction"])
+            case Command.COMMIT | Command.ABORT:
+                self._transactions.remove(headers["transaction"])
+            case Command.DISCONNECT:
+                self._is_over = True
+            case _:
+                assert transaction is None or transaction in self._transactions
+
+
+__all__ = ["Ear", "encode", "good_frames", "ids", "server_frames", "ttls"]

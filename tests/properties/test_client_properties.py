@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from tests.properties.client_frames import encode, good_frames, ids, server_frames, ttls
+from tests.properties.client_frames import Ear, encode, good_frames, ids, server_frames, ttls
 from tests.websocket.wire import TEXT, answer_to, close_payload, frame
 
 from stompcore._client import ClientSession
@@ -71,6 +71,7 @@ class Client(RuleBasedStateMachine):
         self.refresh = "none"
         self.client_id = ""
         self.links: dict[int, Link] = {}
+        self.ears: dict[int, Ear] = {}
         self.fetches: list[int] = []
         self.answered: set[int] = set()
         self.dials: list[int] = []
@@ -144,9 +145,11 @@ class Client(RuleBasedStateMachine):
                     self.stops += 1
         while (action := client.next_action()) is not None:
             self.act(action)
-        for link in self.links.values():
+        for epoch, link in self.links.items():
             for chunk in link.data_to_send():
                 assert chunk
+                if isinstance(link, ClientConnection):
+                    self.ears[epoch].hear(chunk)
 
     def act(self, action: Action) -> None:
         note(repr(action))
@@ -331,6 +334,7 @@ class Client(RuleBasedStateMachine):
             assert epoch in self.open
             assert epoch not in self.links
             self.links[epoch] = self.open_websocket(connection) if self.is_websocket else connection
+            self.ears[epoch] = Ear(connection)
         self.drain()
 
     def open_websocket(self, connection: ClientConnection) -> ClientEndpoint:
