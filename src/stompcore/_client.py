@@ -273,6 +273,8 @@ class ClientSession(Changeover):
 
     def _ended(self, line: Line, ending: Disconnected) -> None:
         self._actions.append(HangUp(epoch=line.epoch))
+        # Only what was sent on the current one can be to blame.
+        self._suspicion.note(self._unanswered() if line is self._line else ())
         if line is self._handover.old:
             self._blame(line, ending)
             self._tell_ending(line, ending, Outcome.RENEW)
@@ -295,7 +297,6 @@ class ClientSession(Changeover):
         self._timers.cancel(Timer.REAUTH)
         if self._is_breaking:
             self._timers.cancel(Timer.HANDOVER)
-        self._suspicion.note(self._unanswered())
         self._outbox.lose_connection()
         self._subscriptions.lose_connection()
         if self._credential is not None:

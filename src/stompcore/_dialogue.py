@@ -39,6 +39,7 @@ from stompcore._state import (
     MessageTrigger,
     SubscriptionState,
     SubscriptionTrigger,
+    TransactionState,
 )
 from stompcore._subscription import (
     HeaderValue,
@@ -364,7 +365,10 @@ class Dialogue(Transacting):
                     is_open = outstanding.state in _UNCONFIRMED
                 case _:
                     is_open = False
-            return [outstanding] if is_open else []
+            # A transaction that is open costs nothing: none is done before its COMMIT.
+            committing = TransactionState.COMMITTING
+            asked = [each for each in self._transactions if each.state is committing]
+            return [outstanding, *asked] if is_open else asked
         return [
             *self._outbox.in_flight(),
             *(each for each in self._subscriptions if each.state is not SubscriptionState.ACTIVE),
@@ -460,7 +464,10 @@ class Dialogue(Transacting):
             self._end_subscription(subscription, error)
 
     def _send_unsubscribe(self, subscription: Subscription, line: Line) -> None:
-        if line.is_open and not subscription.is_implicit:
+        # One that was not sent yet the server does not know: RabbitMQ says ERROR to that.
+        suspicion, is_active = self._suspicion, subscription.state is SubscriptionState.ACTIVE
+        is_held = suspicion.is_careful and subscription is not suspicion.outstanding
+        if line.is_open and not subscription.is_implicit and (is_active or not is_held):
             self._send_frame(Frame(Command.UNSUBSCRIBE, {"id": subscription.id}), line)
 
     def _acknowledge(

@@ -30,7 +30,7 @@ class Suspicion:
 
     def note(self, unanswered: Sequence[object]) -> None:
         """A connection has ended, and these had no answer."""
-        self._unanswered = [self.outstanding] if self.outstanding in unanswered else unanswered
+        self._unanswered = unanswered
         self.outstanding = None
 
     def accuse(self) -> object:
