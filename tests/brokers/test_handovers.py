@@ -133,11 +133,8 @@ def test_a_handover_is_not_noticed(
                 assert keys.copies > 0
             else:  # nobody keeps what is said while she is away, and that is all she misses
                 assert heard == sorted(set(heard), key=int)
-            # RabbitMQ may answer DISCONNECT before a SEND. That is sent again, with its key.
             await runtime.until(lambda: got and got[-1].text == mine.sent[-1], PATIENCE)
-            once = {message.headers["message-key"]: message.text for message in got}
-            assert list(once.values()) == mine.sent
-            assert len(got) == len(once) or isinstance(way.broker, RabbitMQ)
+            assert [message.text for message in got] == mine.sent
 
             assert tokens.reasons[:3] == [TokenReason.INITIAL, TokenReason.AHEAD, TokenReason.AHEAD]
             assert {each.outcome for each in life.ends} == {Outcome.RENEW}

@@ -264,7 +264,7 @@ def test_activemq_names_the_frame_that_it_refuses(
 def test_a_rule_stops_where_rabbitmq_names_no_frame(
     runtime: Runtime, ways_to_rabbitmq: list[Way], queue: str
 ) -> None:
-    """Its ERROR has no `receipt-id`; without the rule the client would try again for long."""
+    """Its ERROR has no `receipt-id`; without the rule the client would find out by itself."""
     rules = (*DEFAULT_RULES, Rule(outcome=Outcome.STOP, had_error=True, text="access_refused"))
 
     async def body(runtime: Runtime) -> None:
