@@ -125,7 +125,12 @@ def test_a_handover_is_not_noticed(
 
             # Of a queue nothing is lost or doubled; while both connections take from it, their
             # messages may overtake one another.
-            await runtime.until(lambda: len(done) >= len(given.sent), PATIENCE)
+            await runtime.until(lambda: set(done) >= set(given.sent), PATIENCE)
+            # A broker that just drops the connection (RabbitMQ's Web STOMP, when its flow control
+            # meets its heart-beats) has not read what we sent last, and may deliver it again.
+            was_dropped = any(not (each.ending.clean or each.ending.close) for each in life.ends)
+            if was_dropped:
+                done = list(dict.fromkeys(done))
             assert (done if handover is Handover.BREAK else sorted(done, key=int)) == given.sent
             if handover is Handover.OVERLAP:
                 await runtime.until(lambda: heard[-1:] == said.sent[-1:], PATIENCE)
@@ -134,7 +139,8 @@ def test_a_handover_is_not_noticed(
             else:  # nobody keeps what is said while she is away, and that is all she misses
                 assert heard == sorted(set(heard), key=int)
             await runtime.until(lambda: got and got[-1].text == mine.sent[-1], PATIENCE)
-            assert [message.text for message in got] == mine.sent
+            texts = [message.text for message in got]
+            assert (list(dict.fromkeys(texts)) if was_dropped else texts) == mine.sent
 
             assert tokens.reasons[:3] == [TokenReason.INITIAL, TokenReason.AHEAD, TokenReason.AHEAD]
             assert {each.outcome for each in life.ends} == {Outcome.RENEW}
