@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from stompcore import (
     Message,
     Published,
     ServerConfig,
+    ServerEvent,
     ServerSession,
     Timer,
 )
@@ -62,6 +64,29 @@ class PatientSession(ServerSession):
             self._valid_until = until
 
 
+class LenientSession(ServerSession):
+    """It leaves the clock to its timer, which may be late."""
+
+    def receive_data(self, data: bytes, *, now: float) -> None:
+        with self._lenient():
+            super().receive_data(data, now=now)
+
+    def next_event(self) -> ServerEvent | None:
+        with self._lenient():
+            return super().next_event()
+
+    @contextmanager
+    def _lenient(self) -> Iterator[None]:
+        until, self._valid_until = self._valid_until, float("inf")
+        yield
+        if self._valid_until == float("inf"):
+            self._valid_until = until
+
+    def _fire_due(self) -> None:
+        if self._valid_until < float("inf"):
+            super()._fire_due()
+
+
 class TrustingSession(PatientSession):
     """It does not look at all."""
 
@@ -96,12 +121,20 @@ class PatientServer(DeafServer):
     kind = PatientSession
 
 
+class LenientServer(DeafServer):
+    kind = LenientSession
+
+
 class TrustingServer(DeafServer):
     kind = TrustingSession
 
 
 def test_a_server_that_does_not_look_at_what_leaves_is_caught() -> None:
     assert "a MESSAGE leaves on a token that has run out" in caught(hub=PatientServer)
+
+
+def test_a_server_that_does_not_look_at_what_comes_is_caught() -> None:
+    assert "was accepted on a token that has run out" in caught(hub=LenientServer)
 
 
 def test_a_server_that_does_not_look_at_all_is_caught() -> None:
