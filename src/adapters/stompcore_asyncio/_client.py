@@ -80,6 +80,11 @@ class _Transport(asyncio.Protocol):
         if chunks:
             self.transport.write(b"".join(chunks))
 
+    def abort(self) -> None:
+        """End at once. Legal for one that has ended, which asyncio's own `abort` does not bear."""
+        if not self.is_lost.is_set():
+            self.transport.abort()
+
     def hang_up(self) -> None:
         """Close, with a Close frame where there is a WebSocket, and wait for nobody."""
         if self.pump is not None and isinstance(self.pump.machine, ClientEndpoint):
@@ -87,7 +92,7 @@ class _Transport(asyncio.Protocol):
         self.flush()
         self.transport.close()
         # A server that does not read would keep it for ever.
-        self._guard = self._client.call_later(self.transport.abort)
+        self._guard = self._client.call_later(self.abort)
 
 
 class AsyncioClient(Client):
@@ -150,7 +155,7 @@ class AsyncioClient(Client):
     def cut(self) -> None:
         """Lose the connection at once, as if the wire were cut: to see what becomes of it then."""
         for transport in self._transports.values():
-            transport.transport.abort()
+            transport.abort()
 
     # --- for the base class ---------------------------------------------------------------
 
@@ -228,7 +233,7 @@ class AsyncioClient(Client):
                 await protocol.is_lost.wait()
         finally:
             self._transports.pop(epoch, None)
-            protocol.transport.abort()
+            protocol.abort()
 
     async def _abandon(self) -> None:
         """Leave nothing behind, whatever state things are in."""

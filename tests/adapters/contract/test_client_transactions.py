@@ -55,7 +55,7 @@ def test_a_transaction_of_many_messages(runtime: Runtime, transport: str) -> Non
     """What it is given leaves as it is given, and is not piled up until COMMIT."""
 
     async def body(runtime: Runtime) -> None:
-        config = replace(FAST, outbox_size=100_000)
+        config = replace(FAST, outbox_size=1_000_000)
         async with (
             runtime.serve(config=PATIENT) as server,
             relay(server, transport) as wire,
@@ -69,9 +69,9 @@ def test_a_transaction_of_many_messages(runtime: Runtime, transport: str) -> Non
                     for number in range(count):
                         await transaction.send(ROOM, f"{padding}{number}")
 
-            await fill(90)
-            numbers = [(await anext(messages)).text.rpartition("x")[2] for _ in range(90)]
-            assert numbers == [str(number) for number in range(90)]
+            await fill(100)
+            numbers = [(await anext(messages)).text.rpartition("x")[2] for _ in range(100)]
+            assert numbers == [str(number) for number in range(100)]
             # Unless the server does not read; then it is given up.
             wire.hold()
             with pytest.raises(OutboxFull):
