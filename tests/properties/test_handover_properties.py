@@ -23,6 +23,7 @@ from stompcore._events import (
     Published,
     PublishFailed,
     Stopped,
+    SubscriptionActive,
     SubscriptionEnded,
 )
 from stompcore._frames import Command, Frame
@@ -79,12 +80,14 @@ class Overlap(RuleBasedStateMachine):
         self.sessions: dict[int, Session] = {}
         self.dials: list[int] = []
         self.calls: list[int] = []
-        self.handovers = 0
         self.may_cut = False
         # What has happened, in the world's own count.
         self.published: dict[str, list[int]] = {}
         self.count = 0
-        self.first: dict[str, int] = {}  # a subscription, and the count when it was first served
+        self.active: dict[str, int] = {}  # a subscription, and the count when it was confirmed
+        # When it was confirmed and on one connection alone. One that is younger than that both
+        # sides may begin with at different moments, and its first messages may change places.
+        self.ordered: dict[str, int] = {}
         self.destination: dict[str, str] = {}
         self.delivered: dict[str, list[int]] = {}
         self.ended: set[str] = set()
@@ -100,16 +103,23 @@ class Overlap(RuleBasedStateMachine):
                 case Delivered():
                     number = int(event.frame.body)
                     got = self.delivered[event.subscription]
-                    assert not got or got[-1] < number, "a copy, or out of order"
+                    assert number not in got, "a copy"
+                    since = self.ordered.get(event.subscription, number)
+                    assert number <= since or number > max(got, default=0), "out of order"
                     assert event.subscription not in self.ended
                     got.append(number)
                 case Published():
                     assert event.key in self.arrived
                     self.confirmed.add(event.key)
+                case SubscriptionActive():
+                    self.active.setdefault(event.subscription, self.count)
                 case SubscriptionEnded():
                     self.ended.add(event.subscription)
                 case PublishFailed() | Stopped():
                     raise AssertionError(event)
+        if self.client.handover_state is HandoverState.NONE:
+            for id in self.active:
+                self.ordered.setdefault(id, self.count)
         while (action := self.client.next_action()) is not None:
             note(repr(action))
             match action:
@@ -136,9 +146,7 @@ class Overlap(RuleBasedStateMachine):
                 ttl = str(int(TTL * 1000))
                 session.outbox.append(encode("CONNECTED", {"version": "1.2", "token-ttl": ttl}))
             case Command.SUBSCRIBE:
-                id = headers["id"]
-                session.topics[id] = headers["destination"]
-                self.first.setdefault(id, self.count)
+                session.topics[headers["id"]] = headers["destination"]
             case Command.UNSUBSCRIBE:
                 session.topics.pop(headers["id"], None)
             case Command.SEND:
@@ -152,7 +160,7 @@ class Overlap(RuleBasedStateMachine):
 
     # --- the user -------------------------------------------------------------------------
 
-    @initialize(may_cut=st.booleans(), subscriptions=st.integers(0, 2))
+    @initialize(may_cut=st.booleans(), subscriptions=st.sampled_from([0, 1, 1, 2]))
     def begin(self, may_cut: bool, subscriptions: int) -> None:
         self.may_cut = may_cut
         self.client.start(now=self.now)
@@ -160,6 +168,7 @@ class Overlap(RuleBasedStateMachine):
         for _ in range(subscriptions):
             self.subscribe("/a")
         self.settle()
+        self.renew()
 
     @precondition(lambda self: len(self.destination) < 6)
     @rule(destination=st.sampled_from(["/a", "/b"]))
@@ -169,7 +178,7 @@ class Overlap(RuleBasedStateMachine):
         self.delivered[id] = []
         self.drain()
 
-    @rule(which=st.integers(1, 6))
+    @rule(which=st.integers(1, 30))
     def unsubscribe(self, which: int) -> None:
         self.client.unsubscribe(str(which), now=self.now)
         self.drain()
@@ -196,7 +205,7 @@ class Overlap(RuleBasedStateMachine):
                         body = str(self.count).encode()
                         session.outbox.append(encode("MESSAGE", fields, body))
 
-    @rule(which=st.integers(0, 1), frames=st.integers(1, 4))
+    @rule(which=st.sampled_from([0, 1, 1]), frames=st.integers(1, 4))
     def serve(self, which: int, frames: int) -> None:
         session = self.session(which)
         for _ in range(frames):
@@ -215,15 +224,15 @@ class Overlap(RuleBasedStateMachine):
             session.connection.receive_eof(now=self.now)
         self.drain()
 
-    @rule()
-    def cut_the_new_one(self) -> None:
+    @rule(is_bad_luck=st.integers(0, 3))
+    def cut_the_new_one(self, is_bad_luck: int) -> None:
         early = (HandoverState.CONNECTING, HandoverState.RESTORING)
-        if self.client.handover_state in early:
+        if is_bad_luck == 3 and self.client.handover_state in early:
             self.sessions[max(self.sessions)].connection.receive_eof(now=self.now)
             self.drain()
 
     @precondition(lambda self: self.may_cut)
-    @rule(whom=st.sampled_from([(0,), (1,), (0, 1), (1, 0)]))
+    @rule(whom=st.sampled_from([(), (), (), (0,), (1,), (0, 1), (1, 0)]))
     def cut(self, whom: tuple[int, ...]) -> None:
         sessions = [self.session(each) for each in whom]
         for session in sessions:
@@ -243,10 +252,11 @@ class Overlap(RuleBasedStateMachine):
         self.drain()
 
     @precondition(lambda self: self.dials)
-    @rule()
-    def dial_fails(self) -> None:
-        self.client.dial_failed(self.dials[-1], "no", now=self.now)
-        self.drain()
+    @rule(is_bad_luck=st.integers(0, 3))
+    def dial_fails(self, is_bad_luck: int) -> None:
+        if is_bad_luck == 3:
+            self.client.dial_failed(self.dials[-1], "no", now=self.now)
+            self.drain()
 
     @rule()
     def token(self) -> None:
@@ -254,7 +264,7 @@ class Overlap(RuleBasedStateMachine):
             self.client.token(self.calls[-1], f"token-{self.calls[-1]}", now=self.now)
             self.drain()
 
-    @rule(seconds=st.sampled_from([0.1, 1.0, 11.0, TTL]))
+    @rule(seconds=st.sampled_from([0.1, 1.0, 1.0, 1.0, 11.0]))
     def wait(self, seconds: float) -> None:
         """Time passes, and everything fires when it is due."""
         end = self.now + seconds
@@ -269,15 +279,19 @@ class Overlap(RuleBasedStateMachine):
             raise AssertionError("it never comes to rest")
         self.now = end
 
+    @precondition(lambda self: self.client.handover_state is HandoverState.NONE)
     @rule()
     def renew(self) -> None:
-        """A whole handover begins, with the token here and the new connection dialled."""
+        """A handover begins: the token is here, and the new connection is up."""
         self.wait(TTL * 0.85)
         self.token()
         self.dial()
+        self.serve(1, 1)
+        self.deliver(1, 1)
 
     # --- rest -----------------------------------------------------------------------------
 
+    @precondition(lambda self: self.client.handover_state is HandoverState.NONE)
     @rule()
     def settle(self) -> None:
         """Everything that can happen without time does, and then what needs a little."""
@@ -316,9 +330,8 @@ class Overlap(RuleBasedStateMachine):
         for id, got in self.delivered.items():
             if id in self.ended or self.may_cut:
                 continue
-            since = self.first[id]
-            published = self.published.get(self.destination[id], [])
-            assert got == [each for each in published if each > since], "one is missing"
+            missing = set(self.published.get(self.destination[id], [])) - set(got)
+            assert all(each <= self.active[id] for each in missing), missing
         self.publish("/a", 1)
         self.publish("/b", 1)
         self.settle()

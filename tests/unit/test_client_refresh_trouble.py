@@ -12,6 +12,7 @@ from stompcore._config import Backoff
 from stompcore._errors import (
     AuthenticationFailed,
     SubjectChanged,
+    TokenFailed,
     TokenTimedOut,
     TokenUnavailable,
     TokenUnchanged,
@@ -189,6 +190,19 @@ def test_a_source_that_fails_is_asked_again_and_the_session_lives_on() -> None:
     assert play.state() is ConnectionState.CONNECTED
     play.give_token()
     assert headers(play.written(), "receipt") == ["token-6"]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [TokenUnavailable("maintenance until noon"), TokenTimedOut("busy")],
+    ids=["down", "busy"],
+)
+def test_a_source_may_say_in_its_own_words_why(fault: TokenFailed) -> None:
+    play = ahead()
+    play.client.token_failed(2, permanent=False, error=fault, now=play.now)
+    play.drain()
+    assert play.last(TokenFetchFailed).error is fault
+    assert play.reason() is Timer.TOKEN_RETRY
 
 
 def test_D16_a_source_that_does_not_answer_is_given_up_on_and_asked_again() -> None:

@@ -381,6 +381,15 @@ def test_what_the_old_one_does_not_bring_is_rescued_once() -> None:
     assert stage.process.rescue() == []
 
 
+def test_what_has_no_key_is_no_copy_of_what_is_to_be_rescued() -> None:
+    def odd(frame: Frame) -> str | None:
+        return None if frame.headers["message-id"] == "z" else frame.headers["message-id"]
+
+    stage, _ = lost(key=odd)
+    assert stage.take(stage.old, "z") == [True]
+    assert ids(stage.process.rescue()) == ["a", "c"]
+
+
 def test_what_is_to_be_rescued_passes_before_what_the_next_one_brings() -> None:
     stage, _ = lost()
     third = Line(3)
