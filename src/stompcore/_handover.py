@@ -39,6 +39,8 @@ class HandoverProcess:
         # What only the old connection has brought so far. A copy may be on its way still when it
         # has ended. A dict, for its order: the oldest is forgotten first.
         self._seen: dict[tuple[str, str], None] = {}
+        # The same of the handover before, whose new connection is the old one now.
+        self._late: dict[tuple[str, str], None] = {}
 
     @property
     def state(self) -> HandoverState:
@@ -62,7 +64,7 @@ class HandoverProcess:
     def connected(self) -> None:
         """The new connection is up: from now on both may bring the same."""
         self._table.fire(HandoverTrigger.CONNECTED)
-        self._seen.clear()
+        self._seen, self._late = {}, self._seen
         self.confirmed.clear()
 
     def restored(self, old: Line) -> None:
@@ -105,7 +107,7 @@ class HandoverProcess:
             elif (subscription.id, key) not in self._seen:
                 self._stranded[subscription.id, key] = subscription, delivered
         self._waiting.clear()
-        self.forget()
+        self._seen, self._late = self._late, {}
         return unknown
 
     @property
@@ -126,6 +128,7 @@ class HandoverProcess:
     def forget(self) -> None:
         """No connection is left that could bring a copy: what looks like one is another message."""
         self._seen.clear()
+        self._late.clear()
 
     def admits(self, subscription: Subscription, delivered: Delivered, line: Line) -> bool:
         """Whether a message may pass now; one that may not waits, or had come already."""
@@ -146,6 +149,9 @@ class HandoverProcess:
             return False
         key = subscription.duplicate_key(delivered.frame)
         if key is not None:
+            if (subscription.id, key) in self._late:
+                del self._late[subscription.id, key]
+                return False
             self._seen[subscription.id, key] = None
             if len(self._seen) > self._limit:
                 del self._seen[next(iter(self._seen))]
@@ -160,6 +166,7 @@ class HandoverProcess:
 
     def _release(self) -> list[Delivered]:
         waiting, self._waiting = self._waiting, []
+        self._late.clear()
         return self.rescue() + [
             delivered
             for subscription, delivered in waiting

@@ -197,6 +197,31 @@ def test_late_copies_are_known_while_the_next_one_is_dialled() -> None:
     assert stage.passed == list("abcd")
 
 
+@pytest.mark.parametrize("end", ["restoring", "retiring", "lost", "retired"])
+def test_late_copies_are_known_even_in_the_next_handover(end: str) -> None:
+    """Tokens of a second, on a line that is slower than that."""
+    stage = Stage().to(RETIRING)
+    stage.take(stage.old, "abc")
+    stage.retire()
+    third = Line(3)
+    stage.process.begin(third)
+    stage.process.dialed()
+    stage.process.connected()
+    assert stage.take(stage.new, "a") == [False]
+    match end:
+        case "retiring":
+            stage.process.restored(stage.new)
+        case "lost":
+            stage.process.lose_new()
+        case "retired":
+            stage.process.restored(stage.new)
+            stage.retire()
+            # Its only bearer is gone: the next of that id, by another, is another message.
+            assert stage.take(third, "b") == [True]
+            return
+    assert stage.take(stage.new, "bda") == [False, True, True]
+
+
 def test_the_next_handover_begins_with_no_memory_of_the_last() -> None:
     stage = Stage().to(RETIRING)
     stage.take(stage.old, "a")
