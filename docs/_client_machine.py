@@ -6,12 +6,12 @@ python -m docs._client_machine --check    fails if the page is not what would be
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from docs._generate import write_or_check
 from tests.unit.client_walk import Step, walk
 from tests.unit.client_world import Combined
 
@@ -207,18 +207,5 @@ def _cell(outcomes: Iterable[str]) -> str:
     return "<br>".join(sorted(outcomes, key=lambda each: (each != _SAME, each)))
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if stale")
-    text = page()
-    if parser.parse_args().check:
-        is_fresh = PAGE.is_file() and PAGE.read_text("utf-8") == text
-        if not is_fresh:
-            print(f"{PAGE.name} is stale: run `make diagrams`", file=sys.stderr)
-        return 0 if is_fresh else 1
-    PAGE.write_text(text, "utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(PAGE, page(), __doc__))

@@ -106,18 +106,27 @@ def _matrix(table: StateTable) -> Iterator[str]:
         yield f"| **{state.value}** | {' | '.join(cells)} |"
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+def write_or_check(path: Path, text: str, description: str | None) -> int:
+    """What each of these programs does with its page.
+
+    Args:
+        path: where the page stands.
+        text: what it should be.
+        description: the program's docstring, for its help.
+
+    Returns:
+        The exit status: 1 with `--check` if the page is not `text`.
+    """
+    parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing; fail if stale")
-    text = page()
     if parser.parse_args().check:
-        is_fresh = PAGE.is_file() and PAGE.read_text("utf-8") == text
+        is_fresh = path.is_file() and path.read_text("utf-8") == text
         if not is_fresh:
-            print(f"{PAGE.name} is stale: run `make diagrams`", file=sys.stderr)
+            print(f"{path.name} is stale: run `make diagrams`", file=sys.stderr)
         return 0 if is_fresh else 1
-    PAGE.write_text(text, "utf-8")
+    path.write_text(text, "utf-8")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(PAGE, page(), __doc__))
